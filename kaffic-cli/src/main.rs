@@ -1,0 +1,2 @@
+//! The `kaffic` command.
+fn main() {}
