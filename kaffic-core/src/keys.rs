@@ -1,1 +1,157 @@
-//! keys
+//! Every key in the store, to and from text. No other module builds or takes apart a key.
+//!
+//! `data/` and `meta/` are apart so that a bucket's lifecycle rule on `data/<topic>/` expires
+//! messages and nothing else. Numbers are zero-padded so that a person's listing sorts; nothing in
+//! the library relies on listings being sorted.
+
+use crate::error::{Error, Result};
+use std::fmt;
+use std::sync::Arc;
+
+/// Blocks in a group, so that no directory holds more than about a thousand entries.
+pub(crate) const BLOCKS_PER_GROUP: u64 = 1000;
+
+/// One partition of one incarnation of a topic: what a log belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct LogId {
+    pub(crate) topic: Arc<str>,
+    pub(crate) incarnation: u32,
+    pub(crate) partition: u32,
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {} partition {}", self.topic, self.partition)
+    }
+}
+
+/// The objects of `meta/logs/…` that belong to a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockObject {
+    Open,
+    End,
+}
+
+impl LogId {
+    fn path(&self) -> String {
+        format!("{}/{}/{:05}", self.topic, self.incarnation, self.partition)
+    }
+
+    /// Where the log's groups of blocks with messages are.
+    pub(crate) fn data_dir(&self) -> String {
+        format!("data/{}", self.path())
+    }
+
+    /// Where the log's groups of blocks with their descriptions are.
+    pub(crate) fn meta_dir(&self) -> String {
+        format!("meta/logs/{}", self.path())
+    }
+
+    /// The directory of the slots of a block.
+    pub(crate) fn block_data_dir(&self, block: u64) -> String {
+        format!("{}/{}", self.data_dir(), block_path(block))
+    }
+
+    /// One slot of a block.
+    pub(crate) fn slot(&self, block: u64, slot: u32) -> String {
+        format!("{}/{slot:03}", self.block_data_dir(block))
+    }
+
+    /// A block's `open` or `end`.
+    pub(crate) fn block_object(&self, block: u64, object: BlockObject) -> String {
+        let name = match object {
+            BlockObject::Open => "open",
+            BlockObject::End => "end",
+        };
+        format!("{}/{}/{name}", self.meta_dir(), block_path(block))
+    }
+}
+
+fn block_path(block: u64) -> String {
+    format!("{}/{:03}", group_name(block / BLOCKS_PER_GROUP), block % BLOCKS_PER_GROUP)
+}
+
+/// The directory name of a group of blocks.
+pub(crate) fn group_name(group: u64) -> String {
+    format!("{group:09}")
+}
+
+/// A number as a directory or object name; `None` for names that are not ours.
+pub(crate) fn parse_number(name: &str) -> Option<u64> {
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_digit()) { None } else { name.parse().ok() }
+}
+
+/// Where topics are described.
+pub(crate) const TOPICS_DIR: &str = "meta/topics";
+
+/// Where a topic's chain of descriptions is.
+pub(crate) fn topic_dir(topic: &str) -> String {
+    format!("{TOPICS_DIR}/{topic}")
+}
+
+/// One version in a chain.
+pub(crate) fn chain_link(dir: &str, version: u64) -> String {
+    format!("{dir}/{version:09}")
+}
+
+/// Where all data and logs of one incarnation of a topic are.
+pub(crate) fn incarnation_data_dir(topic: &str, incarnation: u32) -> String {
+    format!("data/{topic}/{incarnation}")
+}
+
+/// An object that only tries whether the store keeps its contract.
+pub(crate) fn probe(nonce: u64) -> String {
+    format!("meta/probe/{nonce:016x}")
+}
+
+/// Checks a topic's name: Kafka's rule.
+pub(crate) fn check_topic_name(name: &str) -> Result<()> {
+    let bad = |why: &str| {
+        Err(Error::invalid(format!(
+            "topic name {name:?} {why}; names are 1 to 249 of a-z A-Z 0-9 . _ -, and not . or .."
+        )))
+    };
+    match name {
+        "" => bad("is empty"),
+        "." | ".." => bad("is not allowed"),
+        _ if name.len() > 249 => bad("is too long"),
+        _ if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)) => {
+            bad("has a character that is not allowed")
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_as_the_format_says() {
+        let log = LogId { topic: "orders".into(), incarnation: 2, partition: 7 };
+        assert_eq!(log.slot(12_345, 42), "data/orders/2/00007/000000012/345/042");
+        assert_eq!(
+            log.block_object(0, BlockObject::Open),
+            "meta/logs/orders/2/00007/000000000/000/open"
+        );
+        assert_eq!(chain_link(&topic_dir("orders"), 3), "meta/topics/orders/000000003");
+    }
+
+    #[test]
+    fn names_follow_kafkas_rule() {
+        for good in ["a", "A-1_b.c", "...", &"x".repeat(249)] {
+            assert!(check_topic_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "ü", "a b", "a#1", &"x".repeat(250)] {
+            assert!(check_topic_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_digits_are_numbers() {
+        assert_eq!(parse_number("042"), Some(42));
+        for foreign in ["", "+1", "1.seg", "x", "99999999999999999999999"] {
+            assert_eq!(parse_number(foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,44 +1,121 @@
-//! Topics: create, list, describe, delete.
+//! Topics: create, list, describe, delete. A topic is a chain of descriptions; deleting appends
+//! one that says so, and creating again takes the next incarnation.
 
-use crate::error::Result;
+use crate::chain;
+use crate::client::Core;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::{self, LogId};
+use crate::log::{Log, LogSettings};
+use futures_util::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The least age at which the storage may delete a topic's messages.
+const MAX_PARTITIONS: u32 = 10_000;
+/// Stamps are whole seconds, so margins of a twenty-fourth of less than this would be noise.
+const LEAST_MIN_EXPIRY: Duration = Duration::from_secs(60);
+const DEFAULT_MIN_EXPIRY: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_MIN_EXPIRY: Duration = Duration::from_secs(1000 * 366 * 24 * 3600);
+
+/// The least age at which the storage may delete a topic's messages (by a lifecycle rule, say).
+/// The log's leases are made from it, so a rule must never delete earlier.
+///
+/// ```
+/// use kaffic_core::{MinExpiry, TopicConfig};
+/// let kept = TopicConfig::new().min_expiry(MinExpiry::Never);
+/// assert_ne!(kept, TopicConfig::new()); // the default is 24 hours
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MinExpiry {
-    /// Nothing is deleted before this age (24 h by default, 1 minute at least).
+    /// Nothing is deleted before this age: 24 hours by default, 1 minute at least.
     After(Duration),
     /// Nothing is ever deleted by age.
     Never,
 }
 
+impl MinExpiry {
+    pub(crate) fn as_ms(self) -> Option<i64> {
+        match self {
+            Self::After(age) => Some(age.as_millis() as i64),
+            Self::Never => None,
+        }
+    }
+
+    fn from_ms(ms: Option<u64>) -> Self {
+        ms.map_or(Self::Never, |ms| Self::After(Duration::from_millis(ms)))
+    }
+}
+
 /// The settings of a topic to be created.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TopicConfig {}
+///
+/// ```
+/// use kaffic_core::{MinExpiry, TopicConfig};
+/// use std::time::Duration;
+/// let week = Duration::from_secs(7 * 24 * 3600);
+/// let config = TopicConfig::new().partitions(12).min_expiry(MinExpiry::After(week));
+/// # let _ = config;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicConfig {
+    partitions: u32,
+    min_expiry: MinExpiry,
+    slots: u32,
+}
+
+impl Default for TopicConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl TopicConfig {
     /// One partition, `min_expiry` 24 hours.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            partitions: 1,
+            min_expiry: MinExpiry::After(DEFAULT_MIN_EXPIRY),
+            slots: crate::log::MAX_SLOTS,
+        }
     }
 
     /// The number of partitions, 1 to 10,000; fixed for the topic's life.
-    pub fn partitions(self, partitions: u32) -> Self {
-        let _ = partitions;
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
         self
     }
 
     /// The least age at which the storage may delete messages.
-    pub fn min_expiry(self, min_expiry: MinExpiry) -> Self {
-        let _ = min_expiry;
+    pub fn min_expiry(mut self, min_expiry: MinExpiry) -> Self {
+        self.min_expiry = min_expiry;
         self
     }
 
     /// Slots in a block, 1 to 1000. Smaller blocks only serve tests.
     #[doc(hidden)]
-    pub fn slots_per_block(self, slots: u32) -> Self {
-        let _ = slots;
+    pub fn slots_per_block(mut self, slots: u32) -> Self {
+        self.slots = slots;
         self
+    }
+
+    fn check(&self, topic: &str) -> Result<()> {
+        if !(1..=MAX_PARTITIONS).contains(&self.partitions) {
+            return Err(Error::invalid(format!(
+                "topic {topic}: {} partitions; a topic has 1 to {MAX_PARTITIONS}",
+                self.partitions
+            )));
+        }
+        if let MinExpiry::After(age) = self.min_expiry {
+            if !(LEAST_MIN_EXPIRY..=LONGEST_MIN_EXPIRY).contains(&age) {
+                return Err(Error::invalid(format!(
+                    "topic {topic}: min-expiry {age:?}; it is one minute to a thousand years, or never"
+                )));
+            }
+        }
+        if !(1..=crate::log::MAX_SLOTS).contains(&self.slots) {
+            return Err(Error::invalid(format!("topic {topic}: {} slots a block", self.slots)));
+        }
+        Ok(())
     }
 }
 
@@ -56,45 +133,238 @@ pub struct TopicDescription {
     pub min_expiry: MinExpiry,
     /// When it was created, in milliseconds since the Unix epoch.
     pub created_ms: i64,
+    slots: u32,
+}
+
+impl TopicDescription {
+    pub(crate) fn log_id(&self, partition: u32) -> LogId {
+        LogId { topic: self.name.as_str().into(), incarnation: self.incarnation, partition }
+    }
+
+    pub(crate) fn log_settings(&self) -> LogSettings {
+        LogSettings { min_expiry: self.min_expiry, slots: self.slots }
+    }
+
+    pub(crate) fn check_partition(&self, partition: u32) -> Result<()> {
+        if partition < self.partitions {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "topic {} has {} partitions, 0 to {}; there is no partition {partition}",
+            self.name,
+            self.partitions,
+            self.partitions - 1
+        )))
+    }
 }
 
 /// What a deletion did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deletion {
     /// Objects removed now.
     pub removed: u64,
-    /// Objects that must stay a while, and when (Unix milliseconds) deleting again removes them.
+    /// Objects that have to stay until no late put can bring a slot back.
     pub remaining: u64,
-    /// When all of the remaining objects may be removed.
+    /// When (Unix milliseconds) deleting again removes all that remains.
     pub removable_at_ms: Option<i64>,
 }
 
-/// The topics of a store.
+/// A link of a topic's chain, as stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stored {
+    format: u32,
+    incarnation: u32,
+    deleted: bool,
+    partitions: u32,
+    min_expiry_ms: Option<u64>,
+    slots: u32,
+    created_ms: i64,
+    /// Makes links of different writers differ.
+    nonce: u64,
+}
+
+const FORMAT: u32 = 1;
+
+impl Stored {
+    fn describe(&self, name: &str) -> Result<TopicDescription> {
+        if self.format != FORMAT {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("topic {name} is described in format {}; this version reads {FORMAT}", self.format),
+            ));
+        }
+        Ok(TopicDescription {
+            name: name.to_owned(),
+            incarnation: self.incarnation,
+            partitions: self.partitions,
+            min_expiry: MinExpiry::from_ms(self.min_expiry_ms),
+            created_ms: self.created_ms,
+            slots: self.slots,
+        })
+    }
+}
+
+/// The topics of a store. From [`crate::Kaffic::topics`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use kaffic_core::{Kaffic, TopicConfig};
+/// let topics = Kaffic::connect("memory://").await.unwrap().topics();
+/// topics.create("orders", TopicConfig::new().partitions(3)).await.unwrap();
+/// assert_eq!(topics.describe("orders").await.unwrap().partitions, 3);
+/// assert_eq!(topics.list().await.unwrap().len(), 1);
+/// topics.delete("orders").await.unwrap();
+/// assert!(topics.describe("orders").await.is_err());
+/// # });
+/// ```
 #[derive(Debug, Clone)]
-pub struct Topics {}
+pub struct Topics {
+    core: Arc<Core>,
+}
 
 impl Topics {
-    /// Creates a topic.
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Creates a topic. Costs a list, a get (where one of that name was deleted) and a put.
+    ///
+    /// # Errors
+    /// `TopicExists`, `InvalidArgument` for a bad name or setting.
     pub async fn create(&self, name: &str, config: TopicConfig) -> Result<TopicDescription> {
-        let _ = (name, config);
-        todo!()
+        keys::check_topic_name(name)?;
+        config.check(name)?;
+        let store = &self.core.store;
+        store.check_contract().await?;
+        let dir = keys::topic_dir(name);
+        loop {
+            let last = chain::newest::<Stored>(store, &dir).await?;
+            let incarnation = match &last {
+                Some(link) if !link.value.deleted => {
+                    return Err(Error::new(ErrorKind::TopicExists, format!("topic {name} exists")));
+                }
+                Some(link) => link.value.incarnation + 1,
+                None => 0,
+            };
+            let stored = Stored {
+                format: FORMAT,
+                incarnation,
+                deleted: false,
+                partitions: config.partitions,
+                min_expiry_ms: config.min_expiry.as_ms().map(|ms| ms as u64),
+                slots: config.slots,
+                created_ms: self.core.env.now_ms(),
+                nonce: self.core.env.random(),
+            };
+            if chain::append(store, &dir, last.map(|link| link.version), &stored).await?.is_some() {
+                return stored.describe(name);
+            }
+        }
     }
 
-    /// All topics, by name.
+    /// The topic, created with `config` if there is none.
+    pub async fn ensure(&self, name: &str, config: TopicConfig) -> Result<TopicDescription> {
+        loop {
+            match self.describe(name).await {
+                Err(error) if error.kind() == ErrorKind::TopicNotFound => {}
+                other => return other,
+            }
+            match self.create(name, config.clone()).await {
+                Err(error) if error.kind() == ErrorKind::TopicExists => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// All topics, by name. Costs a list, and a list and a get each.
     pub async fn list(&self) -> Result<Vec<TopicDescription>> {
-        todo!()
+        let mut names = self.core.store.list(keys::TOPICS_DIR).await?.dirs;
+        names.retain(|name| keys::check_topic_name(name).is_ok());
+        names.sort_unstable();
+        let found: Vec<Option<TopicDescription>> = futures_util::stream::iter(names)
+            .map(|name| async move { self.find(&name).await })
+            .buffered(16)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
-    /// One topic.
+    /// One topic. Costs a list and a get.
+    ///
+    /// # Errors
+    /// `TopicNotFound` where there is none or it was deleted.
     pub async fn describe(&self, name: &str) -> Result<TopicDescription> {
-        let _ = name;
-        todo!()
+        keys::check_topic_name(name)?;
+        self.find(name).await?.ok_or_else(|| not_found(name))
     }
 
-    /// Deletes a topic.
-    pub async fn delete(&self, name: &str) -> Result<Deletion> {
-        let _ = name;
-        todo!()
+    async fn find(&self, name: &str) -> Result<Option<TopicDescription>> {
+        match chain::newest::<Stored>(&self.core.store, &keys::topic_dir(name)).await? {
+            Some(link) if !link.value.deleted => link.value.describe(name).map(Some),
+            _ => Ok(None),
+        }
     }
+
+    /// Deletes a topic: nothing can be appended to it from now on, and what may be removed is.
+    /// Younger objects have to stay until no late put can bring a slot back; deleting the topic
+    /// again later removes them.
+    ///
+    /// # Errors
+    /// `TopicNotFound` where there never was one.
+    pub async fn delete(&self, name: &str) -> Result<Deletion> {
+        keys::check_topic_name(name)?;
+        let store = &self.core.store;
+        let dir = keys::topic_dir(name);
+        let deleted = loop {
+            let last = chain::newest::<Stored>(store, &dir).await?.ok_or_else(|| not_found(name))?;
+            if last.value.deleted {
+                break last.value;
+            }
+            let nonce = self.core.env.random();
+            let stored = Stored { deleted: true, nonce, ..last.value };
+            if chain::append(store, &dir, Some(last.version), &stored).await?.is_some() {
+                break stored;
+            }
+        };
+        let mut deletion = Deletion::default();
+        for incarnation in 0..=deleted.incarnation {
+            let topic = Stored { incarnation, ..deleted.clone() }.describe(name)?;
+            if incarnation == deleted.incarnation {
+                self.close_logs(&topic).await?;
+            }
+            self.remove_data(&topic, &mut deletion).await?;
+        }
+        Ok(deletion)
+    }
+
+    async fn close_logs(&self, topic: &TopicDescription) -> Result<()> {
+        futures_util::stream::iter(0..topic.partitions)
+            .map(|partition| async move { self.log(topic, partition).close_for_ever().await })
+            .buffer_unordered(16)
+            .try_collect()
+            .await
+    }
+
+    async fn remove_data(&self, topic: &TopicDescription, deletion: &mut Deletion) -> Result<()> {
+        let dir = keys::incarnation_data_dir(&topic.name, topic.incarnation);
+        for partition in self.core.store.list(&dir).await?.numbered_dirs() {
+            self.log(topic, partition as u32).remove_data(deletion).await?;
+        }
+        Ok(())
+    }
+
+    fn log(&self, topic: &TopicDescription, partition: u32) -> Arc<Log> {
+        self.core.log(topic, partition)
+    }
+}
+
+fn not_found(name: &str) -> Error {
+    Error::new(ErrorKind::TopicNotFound, format!("topic {name} does not exist"))
+}
+
+/// Whether this incarnation of the topic is still the one that is there.
+pub(crate) async fn is_alive(store: &crate::store::Store, id: &LogId) -> Result<bool> {
+    let newest = chain::newest::<Stored>(store, &keys::topic_dir(&id.topic)).await?;
+    Ok(newest.is_some_and(|link| !link.value.deleted && link.value.incarnation == id.incarnation))
 }

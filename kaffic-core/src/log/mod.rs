@@ -1,1 +1,189 @@
-//! log
+//! The log of one partition: what its objects are and how they are looked at. [`append`] writes,
+//! [`read`] reads, [`tail`] finds the end and [`seek`] finds an offset or a time; the rules that
+//! all of them share (what counts as a slot, who decides an end) are here.
+
+pub(crate) mod append;
+mod block;
+mod delete;
+pub(crate) mod identity;
+pub(crate) mod read;
+pub(crate) mod seek;
+pub(crate) mod tail;
+
+pub(crate) use block::{End, MAX_BATCH_RECORDS, MAX_SLOTS, Open, Verdict};
+
+use crate::env::{Env, Rule};
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::{BLOCKS_PER_GROUP, BlockObject, LogId, group_name};
+use crate::slot::{PROBE_LEN, SlotHeader};
+use crate::store::{Entry, Object, Store};
+use crate::topic::MinExpiry;
+pub(crate) use block::Lease;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the topic's description says of its logs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogSettings {
+    pub(crate) min_expiry: MinExpiry,
+    pub(crate) slots: u32,
+}
+
+/// One partition's log in a store.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) id: LogId,
+    pub(crate) store: Store,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) settings: LogSettings,
+}
+
+/// What is at a slot.
+#[derive(Debug)]
+pub(crate) enum Look<T> {
+    /// Nothing, or nothing any more.
+    Absent,
+    /// Something that does not count, for anybody, for ever.
+    Void {
+        /// When it was put, in storage time.
+        stamp: i64,
+    },
+    /// A slot of the log.
+    Valid {
+        slot: T,
+        /// When it was put, in storage time.
+        stamp: i64,
+    },
+}
+
+impl Log {
+    /// A block's beginning, if it has one.
+    pub(crate) async fn open(&self, block: u64) -> Result<Option<Open>> {
+        let key = self.id.block_object(block, BlockObject::Open);
+        match self.store.get(&key).await? {
+            Some(object) => Open::decode(&key, block, &object).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A block's end, if it has one.
+    pub(crate) async fn end(&self, block: u64) -> Result<Option<End>> {
+        let key = self.id.block_object(block, BlockObject::End);
+        match self.store.get(&key).await? {
+            Some(object) => End::decode(&key, &object).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens a block, or reads how another opened it. Says whether this call surely did it.
+    async fn create_open(&self, block: u64, base: i64, max_timestamp: i64) -> Result<(Open, bool)> {
+        let key = self.id.block_object(block, BlockObject::Open);
+        let bytes =
+            Open::encode(base, max_timestamp, self.settings.min_expiry, self.settings.slots)?;
+        let (object, ours) = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
+        let open = Open::decode(&key, block, &object)?;
+        if open.base_offset != base {
+            let what = format!("its base offset is {}, the end before says {base}", open.base_offset);
+            return Err(Error::corrupt(&key, what));
+        }
+        Ok((open, ours))
+    }
+
+    /// Ends a block, or reads how another ended it: the winner's word holds.
+    async fn conclude(&self, block: u64, end: &End) -> Result<End> {
+        let key = self.id.block_object(block, BlockObject::End);
+        let bytes = end.encode()?;
+        let (object, _) = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
+        End::decode(&key, &object)
+    }
+
+    /// The slots that are listed in a block, in no order, void ones among them.
+    pub(crate) async fn slots(&self, block: u64) -> Result<Vec<Entry>> {
+        Ok(self.store.list(&self.id.block_data_dir(block)).await?.numbered)
+    }
+
+    /// The newest block that has a directory.
+    async fn newest_block(&self) -> Result<Option<u64>> {
+        let dir = self.id.meta_dir();
+        let Some(group) = self.store.list(&dir).await?.numbered_dirs().max() else {
+            return Ok(None);
+        };
+        let blocks = self.store.list(&format!("{dir}/{}", group_name(group))).await?;
+        let newest = blocks.numbered_dirs().max().unwrap_or_default();
+        Ok(Some(group * BLOCKS_PER_GROUP + newest))
+    }
+
+    /// The header at a slot of a block that has no end as far as the caller knows.
+    pub(crate) async fn look(&self, open: &Open, slot: u32) -> Result<Look<SlotHeader>> {
+        let key = self.id.slot(open.block, slot);
+        match self.store.get_start(&key, PROBE_LEN).await? {
+            Some(object) => self.judge(&key, open, &object),
+            None => Ok(Look::Absent),
+        }
+    }
+
+    /// Decides by its stamp whether an object is a slot of a block that has no end.
+    pub(crate) fn judge(&self, key: &str, open: &Open, object: &Object) -> Result<Look<SlotHeader>> {
+        let stamp = object.stamp;
+        if !open.lease.holds(stamp) && self.env.keeps(Rule::LateSlotsAreVoid) {
+            return Ok(Look::Void { stamp });
+        }
+        let header = decode_header(key, object)?;
+        let same = header.opened == open.lease.opened
+            && i64::from(header.lease_ms) == open.lease.length_ms;
+        if !same && self.env.keeps(Rule::LateSlotsAreVoid) {
+            return Err(Error::corrupt(
+                key,
+                "its block was opened at another time than the slot says: the store was copied or \
+                 altered while it was written to; see docs/operations.md",
+            ));
+        }
+        Ok(Look::Valid { slot: header, stamp })
+    }
+
+    /// Decides by the block's end whether an object is a slot of it: stamps are not consulted, so
+    /// copied and restored stores read well.
+    pub(crate) fn judge_ended(
+        &self,
+        key: &str,
+        open: &Open,
+        end: &End,
+        slot: u32,
+        object: &Object,
+    ) -> Result<Look<SlotHeader>> {
+        let stamp = object.stamp;
+        match end.verdict {
+            Verdict::Unknown => self.judge(key, open, object),
+            Verdict::Slots(slots) if slot >= slots => Ok(Look::Void { stamp }),
+            Verdict::Slots(_) => match end.checksums.get(slot as usize).copied().flatten() {
+                // Expired before the block was ended, so this is something that came late.
+                None => Ok(Look::Void { stamp }),
+                Some(checksum) => match decode_header(key, object) {
+                    Ok(header) if header.crc == checksum => Ok(Look::Valid { slot: header, stamp }),
+                    // Put late into a slot that had expired.
+                    Ok(_) | Err(_) if !open.lease.holds(stamp) => Ok(Look::Void { stamp }),
+                    Ok(_) => Err(Error::corrupt(key, "its checksum is not the one its block's end names")),
+                    Err(error) => Err(error),
+                },
+            },
+        }
+    }
+
+    /// How long a filesystem may take from stamping an object to showing it: K.
+    pub(crate) fn staging_limit(&self) -> Duration {
+        let lease = Lease {
+            opened: 0,
+            length_ms: 0,
+            expiry_ms: self.settings.min_expiry.as_ms(),
+        };
+        Duration::from_millis(lease.clock_margin_ms() as u64)
+    }
+
+    fn deleted(&self) -> Error {
+        Error::new(ErrorKind::TopicNotFound, format!("topic {} was deleted", self.id.topic))
+    }
+}
+
+fn decode_header(key: &str, object: &Object) -> Result<SlotHeader> {
+    SlotHeader::decode(&object.bytes).map_err(|error| error.at(key))
+}

@@ -1,18 +1,416 @@
-//! store (signatures).
-/// Storage requests by kind.
+//! The store as the rest of the library sees it: four operations (put-if-absent, get, list,
+//! delete), each bounded in time, counted, and with errors that name the object.
+//!
+//! Reads, lists and deletes are repeated here when they fail in passing. A put never is: whether
+//! an unclear put happened is for the protocol to find out, by reading.
+
+mod contract;
+mod filesystem;
+mod url;
+
+use crate::env::{Env, timeout};
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::parse_number;
+use bytes::Bytes;
+use filesystem::StagingLimit;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub(crate) use url::open_url;
+
+/// The longest that one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a read, list or delete is tried.
+const TRIES: u32 = 8;
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// The largest object that is read into memory; anything larger is not ours.
+const MAX_OBJECT_BYTES: u64 = 65 << 20;
+
+/// Storage requests by kind, and the bytes that went each way.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+/// let before = client.request_counts();
+/// client.topics().list().await.unwrap();
+/// let after = client.request_counts();
+/// assert_eq!(after.since(before).lists, 1);
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestCounts {
     /// Puts, conditional ones included.
     pub puts: u64,
-    /// Gets of whole objects and ranges.
+    /// Gets of whole objects and of ranges.
     pub gets: u64,
-    /// Lists.
+    /// Lists of one directory.
     pub lists: u64,
     /// Deletes.
     pub deletes: u64,
-    /// Bytes put.
+    /// Bytes in puts.
     pub put_bytes: u64,
-    /// Bytes got.
+    /// Bytes from gets.
     pub get_bytes: u64,
+}
+
+impl RequestCounts {
+    /// What was added since an earlier count.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            puts: self.puts - earlier.puts,
+            gets: self.gets - earlier.gets,
+            lists: self.lists - earlier.lists,
+            deletes: self.deletes - earlier.deletes,
+            put_bytes: self.put_bytes - earlier.put_bytes,
+            get_bytes: self.get_bytes - earlier.get_bytes,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    puts: AtomicU64,
+    gets: AtomicU64,
+    lists: AtomicU64,
+    deletes: AtomicU64,
+    put_bytes: AtomicU64,
+    get_bytes: AtomicU64,
+}
+
+/// What a put-if-absent came to.
+#[derive(Debug)]
+pub(crate) enum Put {
+    /// The object is there and ours.
+    Created,
+    /// Some object was there; it may even be ours, if the client library tried twice.
+    Exists,
+    /// It may have been written, or may be yet.
+    Unclear(Error),
+}
+
+/// An object, or the first part of one, and its stamp from the same response.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) bytes: Bytes,
+    /// `LastModified` in whole Unix seconds: the precision in which stamps are compared.
+    pub(crate) stamp: i64,
+}
+
+/// An entry of a directory: an object whose name is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) number: u64,
+    pub(crate) stamp: i64,
+}
+
+/// What stands directly under a directory.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Directories by name.
+    pub(crate) dirs: Vec<String>,
+    /// Objects with numbers for names. Others are not ours.
+    pub(crate) numbered: Vec<Entry>,
+}
+
+impl Listing {
+    /// The directories whose names are numbers.
+    pub(crate) fn numbered_dirs(&self) -> impl Iterator<Item = u64> + '_ {
+        self.dirs.iter().filter_map(|name| parse_number(name))
+    }
+}
+
+/// A store and the prefix in it under which everything of kaffic's is.
+#[derive(Clone)]
+pub(crate) struct Store {
+    inner: Arc<dyn ObjectStore>,
+    root: Path,
+    env: Arc<dyn Env>,
+    counters: Arc<Counters>,
+    contract: Arc<tokio::sync::OnceCell<()>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({} {})", self.inner, self.root)
+    }
+}
+
+impl Store {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, prefix: &str, env: Arc<dyn Env>) -> Result<Self> {
+        let root = Path::parse(prefix).map_err(|error| {
+            Error::invalid(format!("store prefix {prefix:?} is not a path")).with_source(error)
+        })?;
+        Ok(Self {
+            inner,
+            root,
+            env,
+            counters: Arc::default(),
+            contract: Arc::default(),
+        })
+    }
+
+    fn path(&self, key: &str) -> Result<Path> {
+        let text =
+            if self.root.as_ref().is_empty() { key.to_owned() } else { format!("{}/{key}", self.root) };
+        Path::parse(&text)
+            .map_err(|error| Error::internal(format!("key {key:?} is no path")).with_source(error))
+    }
+
+    /// Put-if-absent. `staging` bounds the time a filesystem may take between stamping the object
+    /// and showing it. An error means that nothing was written.
+    pub(crate) async fn create(
+        &self,
+        key: &str,
+        payload: PutPayload,
+        staging: Duration,
+    ) -> Result<Put> {
+        let path = self.path(key)?;
+        self.counters.puts.fetch_add(1, Ordering::Relaxed);
+        self.counters.put_bytes.fetch_add(payload.content_length() as u64, Ordering::Relaxed);
+        let mut options = PutOptions::from(PutMode::Create);
+        options.extensions.insert(StagingLimit(staging));
+        let put = self.inner.put_opts(&path, payload, options);
+        match timeout(&*self.env, REQUEST_TIMEOUT, put).await {
+            None => Ok(Put::Unclear(self.timed_out("put", key))),
+            Some(Ok(_)) => Ok(Put::Created),
+            Some(Err(
+                object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. },
+            )) => Ok(Put::Exists),
+            Some(Err(error)) => {
+                let error = self.failed("put", key, error);
+                match error.kind() {
+                    ErrorKind::Unavailable => Ok(Put::Unclear(error)),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// The whole object, or `None` where there is none.
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<Object>> {
+        self.read("get", key, None).await
+    }
+
+    /// The first `len` bytes of an object (fewer where it is shorter).
+    pub(crate) async fn get_start(&self, key: &str, len: usize) -> Result<Option<Object>> {
+        self.read("get", key, Some(len as u64)).await
+    }
+
+    async fn read(&self, op: &str, key: &str, len: Option<u64>) -> Result<Option<Object>> {
+        let path = self.path(key)?;
+        let mut range = len;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.counters.gets.fetch_add(1, Ordering::Relaxed);
+            let attempt = timeout(&*self.env, REQUEST_TIMEOUT, self.read_once(&path, range)).await;
+            let error = match attempt {
+                None => self.timed_out(op, key),
+                Some(Ok(object)) => {
+                    if let Some(object) = &object {
+                        let bytes = object.bytes.len() as u64;
+                        self.counters.get_bytes.fetch_add(bytes, Ordering::Relaxed);
+                    }
+                    return Ok(object);
+                }
+                Some(Err(error)) => self.failed(op, key, error),
+            };
+            // A range of an empty object is an error to some stores: the whole tells.
+            range = None;
+            self.again_or(error, tries).await?;
+        }
+    }
+
+    async fn read_once(
+        &self,
+        path: &Path,
+        len: Option<u64>,
+    ) -> object_store::Result<Option<Object>> {
+        let options =
+            GetOptions { range: len.map(|len| GetRange::Bounded(0..len)), ..GetOptions::default() };
+        let result = match self.inner.get_opts(path, options).await {
+            Ok(result) => result,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let stamp = result.meta.last_modified.timestamp();
+        let size = result.range.end - result.range.start;
+        let bytes = if size > MAX_OBJECT_BYTES {
+            // Too large to be ours. Its decoder will say so; memory stays bounded.
+            Bytes::new()
+        } else {
+            result.bytes().await?
+        };
+        Ok(Some(Object { bytes, stamp }))
+    }
+
+    /// What stands directly under a directory, in no particular order.
+    pub(crate) async fn list(&self, dir: &str) -> Result<Listing> {
+        let path = self.path(dir)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.counters.lists.fetch_add(1, Ordering::Relaxed);
+            let attempt = self.inner.list_with_delimiter(Some(&path));
+            let error = match timeout(&*self.env, REQUEST_TIMEOUT, attempt).await {
+                None => self.timed_out("list", dir),
+                Some(Ok(result)) => return Ok(listing(&result)),
+                Some(Err(error)) => self.failed("list", dir, error),
+            };
+            self.again_or(error, tries).await?;
+        }
+    }
+
+    /// Every object under a directory, as deep as it goes: full keys relative to the root.
+    pub(crate) async fn list_deep(&self, dir: &str) -> Result<Vec<String>> {
+        let path = self.path(dir)?;
+        let strip = self.root.parts_count();
+        self.counters.lists.fetch_add(1, Ordering::Relaxed);
+        self.inner
+            .list(Some(&path))
+            .map_ok(|meta| {
+                meta.location.parts().skip(strip).map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/")
+            })
+            .map_err(|error| self.failed("list", dir, error))
+            .try_collect()
+            .await
+    }
+
+    /// Deletes an object; that there is none is as good.
+    pub(crate) async fn delete(&self, key: &str) -> Result<()> {
+        let path = self.path(key)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.counters.deletes.fetch_add(1, Ordering::Relaxed);
+            let error = match timeout(&*self.env, REQUEST_TIMEOUT, self.inner.delete(&path)).await {
+                None => self.timed_out("delete", key),
+                Some(Ok(()) | Err(object_store::Error::NotFound { .. })) => return Ok(()),
+                Some(Err(error)) => self.failed("delete", key, error),
+            };
+            self.again_or(error, tries).await?;
+        }
+    }
+
+    /// Deletes many objects, several at a time.
+    pub(crate) async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
+        futures_util::stream::iter(keys)
+            .map(|key| async move { self.delete(&key).await })
+            .buffer_unordered(16)
+            .try_collect()
+            .await
+    }
+
+    /// Creates an object, or reads the one that is there: whoever loses adopts the winner's. Says
+    /// whether this very call made it (false where that is not certain).
+    pub(crate) async fn create_or_read(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        staging: Duration,
+    ) -> Result<(Object, bool)> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let put = self.create(key, bytes.clone().into(), staging).await?;
+            if let Some(object) = self.get(key).await? {
+                return Ok((object, matches!(put, Put::Created)));
+            }
+            let error = match put {
+                Put::Unclear(error) => error,
+                Put::Created | Put::Exists => Error::new(
+                    ErrorKind::Unavailable,
+                    format!("{key}: put said that it exists and get said that it does not"),
+                ),
+            };
+            self.again_or(error, tries).await?;
+        }
+    }
+
+    /// The requests made so far by this store and its clones.
+    pub(crate) fn request_counts(&self) -> RequestCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RequestCounts {
+            puts: read(&self.counters.puts),
+            gets: read(&self.counters.gets),
+            lists: read(&self.counters.lists),
+            deletes: read(&self.counters.deletes),
+            put_bytes: read(&self.counters.put_bytes),
+            get_bytes: read(&self.counters.get_bytes),
+        }
+    }
+
+    /// Waits before another try, or gives the error up.
+    async fn again_or(&self, error: Error, tries: u32) -> Result<()> {
+        if tries >= TRIES || error.kind() != ErrorKind::Unavailable {
+            return Err(error);
+        }
+        tracing::debug!(%error, tries, "storage request is tried again");
+        self.back_off(tries).await;
+        Ok(())
+    }
+
+    /// Waits longer after every try, with jitter so that many don't come back together.
+    pub(crate) async fn back_off(&self, tries: u32) {
+        let wait = FIRST_BACKOFF.saturating_mul(1 << tries.min(10)).min(LONGEST_BACKOFF);
+        let jitter = 50 + (self.env.random() % 50) as u32;
+        self.env.sleep(wait * jitter / 100).await;
+    }
+
+    fn timed_out(&self, op: &str, key: &str) -> Error {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("{op} {key}: no answer from {} within {REQUEST_TIMEOUT:?}", self.inner),
+        )
+    }
+
+    fn failed(&self, op: &str, key: &str, error: object_store::Error) -> Error {
+        use object_store::Error as E;
+        let (kind, advice) = match &error {
+            E::PermissionDenied { .. } => (ErrorKind::Denied, "; check the permissions"),
+            E::Unauthenticated { .. } => (ErrorKind::Denied, "; check the credentials"),
+            E::NotImplemented { .. } | E::NotSupported { .. } => {
+                (ErrorKind::UnsafeStore, "; kaffic can't work on this store")
+            }
+            E::InvalidPath { .. } => (ErrorKind::Internal, ""),
+            E::Generic { source, .. } if filesystem::is_permission_denied(source.as_ref()) => {
+                (ErrorKind::Denied, "; check the permissions")
+            }
+            _ => (ErrorKind::Unavailable, ""),
+        };
+        let message = format!("{op} {key} on {}: {}{advice}", self.inner, root_cause(&error));
+        Error::new(kind, message).with_source(error)
+    }
+}
+
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn listing(result: &object_store::ListResult) -> Listing {
+    let dirs = result
+        .common_prefixes
+        .iter()
+        .filter_map(|path| path.parts().next_back().map(|part| part.as_ref().to_owned()))
+        .collect();
+    let numbered = result
+        .objects
+        .iter()
+        .filter_map(|meta| {
+            let number = parse_number(meta.location.filename()?)?;
+            Some(Entry { number, stamp: meta.last_modified.timestamp() })
+        })
+        .collect();
+    Listing { dirs, numbered }
 }

@@ -1,0 +1,502 @@
+//! Appends batches to a log: one conditional put of the next slot, and what follows when it was
+//! lost, late, or nobody knows.
+//!
+//! A writer puts slot n only when it knows slot n − 1, so whoever loses reads the winner and knows
+//! everything before what it writes. Every way out of an unclear put goes through reading the
+//! slot: ours, another's, void, or still absent, and then the same bytes again at the same slot.
+
+use super::identity::Identity;
+use super::tail::Tail;
+use super::{End, Log, Look, MAX_BATCH_RECORDS, Open, Verdict};
+use crate::batch::{BATCH_PREFIX_LEN, EncodedBatch};
+use crate::env::{Rule, timeout};
+use crate::error::{Error, ErrorKind, Result};
+use crate::slot::{SlotHeader, SlotKind};
+use crate::store::Put;
+use crate::topic;
+use bytes::Bytes;
+use fairness::Fairness;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::PutPayload;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod clock_watch;
+mod fairness;
+mod finish;
+
+/// A writer this many slots behind searches the tail instead of walking to it.
+const FAR_BEHIND: u32 = 20;
+
+/// Writes to one log. One put at a time, so that order is kept.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    log: Arc<Log>,
+    identity: Identity,
+    position: Option<Position>,
+    fairness: Fairness,
+    /// When the clock was last compared with the storage's.
+    clock_checked: Option<Duration>,
+    /// The block in which this writer's newest batch is.
+    wrote_in: Option<u64>,
+    /// The bytes of the batch under way may have been written, or may be yet.
+    in_doubt: bool,
+    /// Why nothing is appended any more.
+    stopped: Option<Error>,
+    /// The topic was deleted, and this is who ends its logs.
+    closing: bool,
+}
+
+/// Where the next slot goes.
+#[derive(Debug, Clone)]
+struct Position {
+    open: Open,
+    slot: u32,
+    next_offset: i64,
+    max_timestamp: i64,
+    /// The block's last slot has been put.
+    ended: bool,
+    /// Header checksums of the slots before; `None` for those not seen.
+    checksums: Vec<Option<u32>>,
+}
+
+/// A batch with its place in the log written into it.
+#[derive(Debug, Clone)]
+struct Stamped {
+    header: SlotHeader,
+    payload: PutPayload,
+}
+
+/// What reading a slot said about a put there.
+enum Resolved {
+    Absent,
+    Ours { stamp: i64 },
+    Others(SlotHeader),
+    /// The slot does not count. Whether it is certain that no slot expired unseen.
+    Void { certain: bool },
+}
+
+impl Position {
+    fn start_of(open: Open) -> Self {
+        Self {
+            slot: 0,
+            next_offset: open.base_offset,
+            max_timestamp: open.max_timestamp,
+            ended: false,
+            checksums: Vec::new(),
+            open,
+        }
+    }
+
+    fn from_tail(tail: Tail) -> Self {
+        let mut position = Self::start_of(tail.open);
+        if let Some(newest) = tail.newest {
+            position.slot = tail.next_slot - 1;
+            position.checksums = vec![None; position.slot as usize];
+            position.step(&newest);
+        }
+        position
+    }
+
+    /// Moves past a slot.
+    fn step(&mut self, header: &SlotHeader) {
+        self.slot += 1;
+        self.next_offset = header.next_offset();
+        self.max_timestamp = header.max_timestamp;
+        self.ended = header.last || self.slot >= self.open.slots;
+        self.checksums.push(Some(header.crc));
+    }
+}
+
+impl Appender {
+    pub(crate) fn new(log: Arc<Log>) -> Self {
+        Self {
+            identity: Identity::new(&*log.env),
+            fairness: Fairness::default(),
+            log,
+            position: None,
+            clock_checked: None,
+            wrote_in: None,
+            in_doubt: false,
+            stopped: None,
+            closing: false,
+        }
+    }
+
+    /// Waits for this writer's turn, where others write to the same log.
+    pub(crate) async fn turn(&self) {
+        if let Some(wait) = self.fairness.wait(self.log.env.monotonic()) {
+            self.log.env.sleep(wait).await;
+        }
+    }
+
+    /// Appends a batch and gives its base offset. Until `deadline` (on the monotonic clock).
+    ///
+    /// An error's outcome says whether the batch may be in the log. Dropping the future leaves the
+    /// appender usable; the batch may then be in the log or appear later, once.
+    pub(crate) async fn append(
+        &mut self,
+        batch: &EncodedBatch,
+        expected: Option<i64>,
+        deadline: Duration,
+    ) -> Result<i64> {
+        if let Some(error) = &self.stopped {
+            return Err(error.clone());
+        }
+        if !self.identity.is_mine(&*self.log.env) {
+            self.identity = Identity::new(&*self.log.env);
+        }
+        self.in_doubt = false;
+        let sequence = self.identity.take_sequence(batch.count());
+        let env = Arc::clone(&self.log.env);
+        let left = deadline.saturating_sub(env.monotonic());
+        let appended = timeout(&*env, left, self.try_append(batch, sequence, expected)).await;
+        let error = match appended {
+            Some(Ok(offset)) => return Ok(offset),
+            Some(Err(error)) => error,
+            None => Error::new(
+                ErrorKind::Timeout,
+                format!("{}: the batch was not acknowledged in time", self.log.id),
+            ),
+        };
+        Err(if self.in_doubt { error.with_unknown_outcome() } else { error })
+    }
+
+    async fn try_append(
+        &mut self,
+        batch: &EncodedBatch,
+        sequence: i64,
+        expected: Option<i64>,
+    ) -> Result<i64> {
+        // What was put at the present slot, while it is not known whether it is there.
+        let mut sent: Option<Stamped> = None;
+        let mut refreshed = false;
+        let mut tries = 0;
+        loop {
+            let position = self.position().await?;
+            if position.ended {
+                self.turn_over(true).await?;
+                continue;
+            }
+            if sent.is_none() {
+                let (next, lease) = (position.next_offset, self.lease(&position.open));
+                if !lease.is_writable(self.log.env.now_ms()) {
+                    self.seal().await?;
+                    continue;
+                }
+                if expected.is_some_and(|expected| expected != next) {
+                    if refreshed {
+                        return Err(self.condition_failed(expected, next));
+                    }
+                    refreshed = true;
+                    self.walk().await?;
+                    continue;
+                }
+            }
+            let stamped = match &sent {
+                Some(stamped) => stamped.clone(),
+                None => self.stamp(batch, sequence)?,
+            };
+            let again = sent.is_some();
+            self.in_doubt = true;
+            match self.put(&stamped).await {
+                Ok(Some(offset)) => return Ok(offset),
+                Ok(None) => {}
+                Err(error) => {
+                    // The store refused, so nothing of this put is there.
+                    self.in_doubt = again;
+                    return Err(error);
+                }
+            }
+            match self.resolve(&stamped.header).await? {
+                Resolved::Absent => {
+                    sent = Some(stamped);
+                    tries += 1;
+                    self.log.store.back_off(tries).await;
+                }
+                Resolved::Ours { stamp } => return self.confirm(&stamped.header, stamp).await,
+                Resolved::Others(header) => {
+                    (sent, self.in_doubt) = (None, false);
+                    self.pass(&header);
+                    self.walk().await?;
+                }
+                Resolved::Void { certain: true } => {
+                    (sent, self.in_doubt) = (None, false);
+                    self.turn_over(true).await?;
+                }
+                Resolved::Void { certain: false } => {
+                    self.turn_over(false).await?;
+                    return Err(Error::new(
+                        ErrorKind::Timeout,
+                        format!("{}: a put was so late that its fate can't be known", self.log.id),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Puts a batch at the present slot. `Some` offset when that alone makes it certain.
+    async fn put(&mut self, stamped: &Stamped) -> Result<Option<i64>> {
+        let position = self.known_position()?;
+        let (slot, lease) = (position.slot, self.lease(&position.open));
+        let key = self.log.id.slot(position.open.block, slot);
+        let env = Arc::clone(&self.log.env);
+        let started = env.monotonic();
+        let put = self.log.store.create(&key, stamped.payload.clone(), self.log.staging_limit()).await?;
+        if !self.identity.is_mine(&*env) {
+            // Parent and child would both take what is there for their own.
+            return Err(Error::new(
+                ErrorKind::Closed,
+                format!("{}: the process forked while a put was under way", self.log.id),
+            )
+            .with_unknown_outcome());
+        }
+        match put {
+            Put::Created => {
+                let now = env.monotonic();
+                self.fairness.put_took(now - started);
+                let in_time = lease.is_writable(env.now_ms()) || !env.keeps(Rule::SlowPutsAreChecked);
+                if in_time && !self.clock_is_due(now) {
+                    return Ok(Some(self.accept(&stamped.header)));
+                }
+            }
+            Put::Exists => {}
+            Put::Unclear(error) => {
+                if !env.keeps(Rule::AmbiguousPutsAreRead) {
+                    return Err(error);
+                }
+                tracing::debug!(%error, "an unclear put is decided by reading");
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads whose the present slot is.
+    async fn resolve(&self, ours: &SlotHeader) -> Result<Resolved> {
+        let position = self.known_position()?;
+        Ok(match self.log.look(&position.open, position.slot).await? {
+            Look::Absent => Resolved::Absent,
+            Look::Void { stamp } => {
+                Resolved::Void { certain: position.open.lease.nothing_expired_at(stamp) }
+            }
+            Look::Valid { slot, stamp } if same_batch(&slot, ours) => Resolved::Ours { stamp },
+            Look::Valid { slot, .. } => Resolved::Others(slot),
+        })
+    }
+
+    /// Our batch was read back and counts. Late in the block's life its end has a say too.
+    async fn confirm(&mut self, header: &SlotHeader, stamp: i64) -> Result<i64> {
+        let position = self.known_position()?;
+        let (block, slot) = (position.open.block, position.slot);
+        if !self.lease(&position.open).is_writable(self.log.env.now_ms()) {
+            let end = self.log.end(block).await?;
+            if end.is_some_and(|end| !end.covers(slot)) {
+                self.position = None;
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("{}: the block was ended while a put was under way", self.log.id),
+                ));
+            }
+        }
+        self.compare_clock(header, stamp);
+        Ok(self.accept(header))
+    }
+
+    /// Counts our own batch as written.
+    fn accept(&mut self, header: &SlotHeader) -> i64 {
+        if let Some(position) = &mut self.position {
+            position.step(header);
+            self.wrote_in = Some(position.open.block);
+        }
+        self.fairness.won(header.producer_id, self.log.env.monotonic());
+        header.base_offset
+    }
+
+    /// Moves past another's slot.
+    fn pass(&mut self, header: &SlotHeader) {
+        if let Some(position) = &mut self.position {
+            position.step(header);
+        }
+        self.fairness.saw(header.producer_id);
+    }
+
+    /// Writes a batch's place into it.
+    fn stamp(&self, batch: &EncodedBatch, sequence: i64) -> Result<Stamped> {
+        let position = self.known_position()?;
+        let identity = &self.identity;
+        if batch.count() > position.open.max_records.min(MAX_BATCH_RECORDS) {
+            return Err(Error::internal(format!("a batch of {} records", batch.count())));
+        }
+        let front = batch.header(
+            position.next_offset,
+            identity.producer_id,
+            (identity.epoch & 0x7fff) as i16,
+            (sequence & 0x7fff_ffff) as i32,
+        );
+        let last = position.open.lease.is_past_half(self.log.env.now_ms());
+        let mut header = self.header(SlotKind::Data, last)?;
+        header.record_count = batch.count();
+        header.batch_len = batch.len() as u32;
+        header.max_timestamp = position.max_timestamp.max(batch.max_timestamp());
+        header.sequence = sequence;
+        let mut start = Vec::with_capacity(256);
+        start.extend_from_slice(&header.encode(&front[..BATCH_PREFIX_LEN]));
+        start.extend_from_slice(&front);
+        let payload = [Bytes::from(start), batch.body().clone()].into_iter().collect();
+        Ok(Stamped { header, payload })
+    }
+
+    /// The header of a slot of ours at the present position, without a batch.
+    fn header(&self, kind: SlotKind, last: bool) -> Result<SlotHeader> {
+        let position = self.known_position()?;
+        Ok(SlotHeader {
+            kind,
+            last,
+            base_offset: position.next_offset,
+            record_count: 0,
+            batch_len: 0,
+            max_timestamp: position.max_timestamp,
+            append_time: self.log.env.now_ms(),
+            nonce: self.log.env.random(),
+            producer_id: self.identity.producer_id,
+            producer_epoch: self.identity.epoch,
+            lease_ms: position.open.lease.length_ms as u32,
+            sequence: 0,
+            app_sequence: -1,
+            opened: position.open.lease.opened,
+            crc: 0,
+        })
+    }
+
+    /// Steps over the slots of others until one is absent.
+    async fn walk(&mut self) -> Result<()> {
+        for _ in 0..FAR_BEHIND {
+            let position = self.known_position()?;
+            if position.ended {
+                return Ok(());
+            }
+            match self.log.look(&position.open, position.slot).await? {
+                Look::Valid { slot, .. } => self.pass(&slot),
+                // A void slot is met, and judged, by the next put.
+                Look::Absent | Look::Void { .. } => return Ok(()),
+            }
+        }
+        self.position = None;
+        Ok(())
+    }
+
+    /// Where the next slot goes, found first if it is not known.
+    async fn position(&mut self) -> Result<&Position> {
+        if self.position.is_none() {
+            match self.log.find_tail().await? {
+                None => self.enter_first().await?,
+                Some(Tail { end: Some(end), open, .. }) => self.enter_after(open.block, &end).await?,
+                Some(tail) => {
+                    if let Some(newest) = &tail.newest {
+                        self.fairness.saw(newest.producer_id);
+                    }
+                    self.position = Some(Position::from_tail(tail));
+                }
+            }
+        }
+        self.known_position()
+    }
+
+    fn known_position(&self) -> Result<&Position> {
+        self.position.as_ref().ok_or_else(|| Error::internal("an append without a position"))
+    }
+
+    async fn enter_first(&mut self) -> Result<()> {
+        let (open, ours) = self.log.create_open(0, 0, i64::MIN).await?;
+        // The topic may have been deleted before there was a block to end.
+        if !self.closing && !topic::is_alive(&self.log.store, &self.log.id).await? {
+            return Err(self.log.deleted());
+        }
+        self.position = Some(Position::start_of(open));
+        if ours { Ok(()) } else { self.walk().await }
+    }
+
+    async fn enter_after(&mut self, block: u64, end: &End) -> Result<()> {
+        if end.closed {
+            return Err(self.log.deleted());
+        }
+        let (open, ours) = self.log.create_open(block + 1, end.next_offset, end.max_timestamp).await?;
+        self.position = Some(Position::start_of(open));
+        if ours { Ok(()) } else { self.walk().await }
+    }
+
+    /// Ends the block (`certain`: with the slots before the present one) and enters the next.
+    async fn turn_over(&mut self, certain: bool) -> Result<()> {
+        let end = self.conclude(certain, false).await?;
+        let block = self.known_position()?.open.block;
+        self.enter_after(block, &end).await
+    }
+
+    async fn conclude(&mut self, certain: bool, closed: bool) -> Result<End> {
+        if certain {
+            self.fill_checksums().await?;
+        }
+        let position = self.known_position()?;
+        let Position { open, max_timestamp, .. } = position;
+        let end = if certain {
+            let checksums = position.checksums.clone();
+            let verdict = Verdict::Slots(position.slot);
+            let next = position.next_offset;
+            End::new(verdict, next, *max_timestamp, open.lease.opened, checksums, closed)
+        } else {
+            let next = open.offset_beyond();
+            End::new(Verdict::Unknown, next, *max_timestamp, open.lease.opened, Vec::new(), closed)
+        };
+        self.log.conclude(open.block, &end).await
+    }
+
+    /// Reads the headers that this writer has not seen, for the block's end to name all.
+    async fn fill_checksums(&mut self) -> Result<()> {
+        let position = self.known_position()?;
+        let missing: Vec<u32> =
+            (0..position.slot).filter(|n| position.checksums[*n as usize].is_none()).collect();
+        let (log, open) = (&self.log, &position.open);
+        let found: Vec<(u32, Option<u32>)> = futures_util::stream::iter(missing)
+            .map(|slot| async move {
+                let look = log.look(open, slot).await?;
+                let checksum = match look {
+                    Look::Valid { slot, .. } => Some(slot.crc),
+                    Look::Absent | Look::Void { .. } => None,
+                };
+                Ok::<_, Error>((slot, checksum))
+            })
+            .buffered(32)
+            .try_collect()
+            .await?;
+        if let Some(position) = &mut self.position {
+            for (slot, checksum) in found {
+                position.checksums[slot as usize] = checksum;
+            }
+        }
+        Ok(())
+    }
+
+    /// The lease by which this writer goes.
+    fn lease(&self, open: &Open) -> super::Lease {
+        let mut lease = open.lease;
+        if !self.log.env.keeps(Rule::LeaseComesFromOpen) {
+            lease.length_ms = super::Lease::length_for(self.log.settings.min_expiry);
+        }
+        lease
+    }
+
+    fn condition_failed(&self, expected: Option<i64>, tail: i64) -> Error {
+        let expected = expected.unwrap_or_default();
+        Error::new(
+            ErrorKind::ConditionFailed,
+            format!("{}: offset {expected} was expected to be next, and {tail} is", self.log.id),
+        )
+        .with_range(0, tail)
+    }
+}
+
+/// Whether a slot that was read holds just the batch that was put.
+fn same_batch(read: &SlotHeader, put: &SlotHeader) -> bool {
+    (read.nonce, read.producer_id, read.producer_epoch, read.sequence)
+        == (put.nonce, put.producer_id, put.producer_epoch, put.sequence)
+}

@@ -1,0 +1,91 @@
+//! Ending a block early: by a seal, a slot with no records that says "last of its block".
+
+use super::{Appender, Resolved};
+use crate::env::Rule;
+use crate::error::Result;
+use crate::slot::SlotKind;
+use crate::store::Put;
+use bytes::Bytes;
+
+impl Appender {
+    /// Puts a seal at the present slot of a block that is too old to be written to, and goes by
+    /// the stamp of what is there then, whoever put it. No record is at stake.
+    pub(super) async fn seal(&mut self) -> Result<()> {
+        if !self.log.env.keeps(Rule::VerdictsComeFromStamps) {
+            let lease = self.known_position()?.open.lease;
+            return self.turn_over(!lease.may_have_expired(self.log.env.now_ms())).await;
+        }
+        let mut tries = 0;
+        loop {
+            match self.put_seal().await? {
+                Resolved::Absent => {
+                    tries += 1;
+                    self.log.store.back_off(tries).await;
+                }
+                // Its header says that it is the last, so the next round ends the block.
+                Resolved::Ours { .. } => return Ok(()),
+                Resolved::Others(header) => {
+                    self.pass(&header);
+                    return self.walk().await;
+                }
+                Resolved::Void { certain } => return self.turn_over(certain).await,
+            }
+        }
+    }
+
+    async fn put_seal(&mut self) -> Result<Resolved> {
+        let position = self.known_position()?;
+        let key = self.log.id.slot(position.open.block, position.slot);
+        let mut header = self.header(SlotKind::Seal, true)?;
+        let bytes = Bytes::copy_from_slice(&header.encode(&[]));
+        let put = self.log.store.create(&key, bytes.into(), self.log.staging_limit()).await?;
+        if let Put::Unclear(error) = &put {
+            tracing::debug!(%error, "an unclear put of a seal is decided by reading");
+        }
+        let resolved = self.resolve(&header).await?;
+        if matches!(resolved, Resolved::Ours { .. }) {
+            if let Some(position) = &mut self.position {
+                position.step(&header);
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// Ends the block that this writer wrote to, so that nobody has to wait for its lease to run
+    /// out. Where others have written since, the block is theirs to end.
+    pub(crate) async fn close(&mut self) -> Result<()> {
+        let Some(position) = &self.position else { return Ok(()) };
+        if self.wrote_in != Some(position.open.block) || self.stopped.is_some() {
+            return Ok(());
+        }
+        let mut tries = 0;
+        while !self.known_position()?.ended {
+            match self.put_seal().await? {
+                Resolved::Absent => {
+                    tries += 1;
+                    self.log.store.back_off(tries).await;
+                }
+                Resolved::Ours { .. } => {}
+                Resolved::Others(_) | Resolved::Void { .. } => return Ok(()),
+            }
+        }
+        self.conclude(true, false).await.map(|_| ())
+    }
+
+    /// Ends the log for ever: its newest block's end says so, and nothing is appended after it.
+    pub(crate) async fn close_for_ever(&mut self) -> Result<()> {
+        self.closing = true;
+        loop {
+            if !self.position().await?.ended {
+                self.seal().await?;
+                continue;
+            }
+            let end = self.conclude(true, true).await?;
+            if end.closed {
+                return Ok(());
+            }
+            let block = self.known_position()?.open.block;
+            self.enter_after(block, &end).await?;
+        }
+    }
+}

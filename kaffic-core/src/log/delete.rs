@@ -1,0 +1,45 @@
+//! Deleting a log: first nothing can be appended any more, then its data goes, block by block, as
+//! soon as no late put can bring a slot back.
+
+use super::Log;
+use super::append::Appender;
+use crate::error::{ErrorKind, Result};
+use crate::keys::{BLOCKS_PER_GROUP, group_name};
+use crate::topic::Deletion;
+use std::sync::Arc;
+
+impl Log {
+    /// Ends the log for ever. Its descriptions under `meta/` stay, as a tombstone.
+    pub(crate) async fn close_for_ever(self: &Arc<Self>) -> Result<()> {
+        match Appender::new(Arc::clone(self)).close_for_ever().await {
+            // It was closed before.
+            Err(error) if error.kind() == ErrorKind::TopicNotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes the data of every block whose time has come, and counts the rest.
+    pub(crate) async fn remove_data(&self, deletion: &mut Deletion) -> Result<()> {
+        let dir = self.id.data_dir();
+        for group in self.store.list(&dir).await?.numbered_dirs() {
+            let blocks = self.store.list(&format!("{dir}/{}", group_name(group))).await?;
+            for number in blocks.numbered_dirs() {
+                let block = group * BLOCKS_PER_GROUP + number;
+                let keys = self.store.list_deep(&self.id.block_data_dir(block)).await?;
+                let count = keys.len() as u64;
+                let removable = match self.open(block).await? {
+                    Some(open) => open.lease.removable_at_ms(),
+                    None => i64::MIN,
+                };
+                if removable <= self.env.now_ms() {
+                    self.store.delete_all(keys).await?;
+                    deletion.removed += count;
+                } else if count > 0 {
+                    deletion.remaining += count;
+                    deletion.removable_at_ms = deletion.removable_at_ms.max(Some(removable));
+                }
+            }
+        }
+        Ok(())
+    }
+}
