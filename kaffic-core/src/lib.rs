@@ -31,6 +31,7 @@ pub mod env;
 mod error;
 mod keys;
 mod log;
+mod partitioner;
 mod producer;
 mod record;
 mod slot;
