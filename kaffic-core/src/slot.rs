@@ -87,6 +87,17 @@ pub(crate) enum SlotError {
     Batch(#[from] BatchError),
 }
 
+impl SlotError {
+    /// As an error that names the object.
+    pub(crate) fn at(&self, key: &str) -> crate::Error {
+        let kind = match self {
+            Self::Version(_) | Self::Unsupported(_) => crate::ErrorKind::Unsupported,
+            _ => crate::ErrorKind::Corrupt,
+        };
+        crate::Error::new(kind, format!("{key}: {self}")).with_source(self.clone())
+    }
+}
+
 /// The header of a slot; the module's table says what each field holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SlotHeader {

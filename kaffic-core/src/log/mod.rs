@@ -4,6 +4,7 @@
 
 pub(crate) mod append;
 mod block;
+pub(crate) mod budget;
 mod delete;
 pub(crate) mod identity;
 pub(crate) mod read;

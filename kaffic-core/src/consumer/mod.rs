@@ -1,0 +1,410 @@
+//! The consumer: reads partitions from chosen starts, each by a task of its own that fetches
+//! ahead, and hands the records out in order.
+
+mod assigned;
+mod config;
+mod fetch;
+
+pub use config::{ConsumerBuilder, ResetPolicy, Start, Until};
+
+use crate::batch::Records;
+use crate::client::Core;
+use crate::env::{Env, timeout};
+use crate::error::{Error, Result};
+use crate::log::budget::{Budget, Held};
+use crate::log::read::Place;
+use crate::record::ConsumerRecord;
+use assigned::Assigned;
+use config::Config;
+use fetch::{Message, News};
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, BoxStream};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Batches that may wait to be polled, over all partitions; their bytes are bounded apart.
+const MESSAGES: usize = 256;
+/// How many records `next` and `stream` take from a batch at once.
+const STREAM_CHUNK: usize = 512;
+
+/// A partition and an offset in it.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+/// # client.topics().create("t", Default::default()).await.unwrap();
+/// # let consumer = client.consumer().topic("t").build().await.unwrap();
+/// let position = &consumer.positions()[0];
+/// assert_eq!((&*position.topic, position.partition, position.offset), ("t", 0, 0));
+/// # });
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionPosition {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: u32,
+    /// The offset, or a number of offsets where the call says so.
+    pub offset: i64,
+}
+
+/// Reads records from partitions: in order within each, as they come between them.
+///
+/// It fetches ahead while nothing is polled, within `fetch_ahead_bytes`. Every method may be
+/// cancelled by dropping its future; no record is lost by that.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # use kaffic_core::{Kaffic, Record, Start, Until};
+/// # let client = Kaffic::connect("memory://").await.unwrap();
+/// # client.topics().create("orders", Default::default()).await.unwrap();
+/// # let producer = client.producer("orders").build().await.unwrap();
+/// # for n in 0..10 { producer.send(Record::value(n.to_string())).await.unwrap(); }
+/// let mut consumer =
+///     client.consumer().topic("orders").start(Start::Offset(7)).until(Until::Latest).build().await.unwrap();
+/// let mut values = Vec::new();
+/// while let Some(record) = consumer.next().await.unwrap() {
+///     values.push(record.value.unwrap());
+/// }
+/// assert_eq!(values, ["7", "8", "9"]);
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Consumer {
+    env: Arc<dyn Env>,
+    config: Config,
+    budget: Arc<Budget>,
+    assigned: Vec<Assigned>,
+    sender: mpsc::Sender<Message>,
+    receiver: mpsc::Receiver<Message>,
+    current: Option<Current>,
+    /// An error that came behind records that were delivered first.
+    failed: Option<Error>,
+    buffered: std::collections::VecDeque<ConsumerRecord>,
+    records: u64,
+    bytes: u64,
+    /// `max_records` or `max_bytes` was reached.
+    exhausted: bool,
+}
+
+/// The batch that is being handed out.
+#[derive(Debug)]
+struct Current {
+    index: usize,
+    records: Records,
+    key: String,
+    next: Place,
+    _held: Held,
+}
+
+impl Consumer {
+    fn new(core: &Core, assigned: Vec<Assigned>, config: Config) -> Self {
+        let (sender, receiver) = mpsc::channel(MESSAGES);
+        Self {
+            env: Arc::clone(&core.env),
+            budget: Arc::new(Budget::new(config.fetch_ahead_bytes)),
+            exhausted: config.max_records == Some(0),
+            config,
+            assigned,
+            sender,
+            receiver,
+            current: None,
+            failed: None,
+            buffered: Default::default(),
+            records: 0,
+            bytes: 0,
+        }
+    }
+
+    /// At most `max` records; waits up to `timeout` for the first. Empty when none came in time
+    /// or when the consumer [is finished](Self::is_finished).
+    ///
+    /// # Errors
+    /// Whatever stopped a partition: `Corrupt` (naming the object), `OffsetOutOfRange`,
+    /// `Unavailable`, `TopicNotFound` when it was deleted. The position stays where it was, so
+    /// polling again tries again, and `seek` goes past.
+    pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
+        let mut out: Vec<ConsumerRecord> = Vec::new();
+        while out.len() < max {
+            match self.buffered.pop_front() {
+                Some(record) => out.push(record),
+                None => break,
+            }
+        }
+        let deadline = self.env.monotonic() + wait;
+        while out.len() < max {
+            if self.drain_current(max, &mut out)? {
+                continue;
+            }
+            if self.is_finished() {
+                break;
+            }
+            self.ensure_fetching();
+            let message = if !out.is_empty() || wait.is_zero() {
+                self.receiver.try_recv().ok()
+            } else {
+                let left = deadline.saturating_sub(self.env.monotonic());
+                timeout(&*self.env, left, self.receiver.recv()).await.flatten()
+            };
+            let Some(message) = message else { break };
+            self.take(message);
+        }
+        if out.is_empty() {
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The next record, waiting as long as it takes; `None` when the consumer is finished.
+    pub async fn next(&mut self) -> Result<Option<ConsumerRecord>> {
+        loop {
+            if let Some(record) = self.buffered.pop_front() {
+                return Ok(Some(record));
+            }
+            if self.is_finished() {
+                return Ok(None);
+            }
+            let records = self.poll(STREAM_CHUNK, Duration::from_secs(3600)).await?;
+            self.buffered.extend(records);
+        }
+    }
+
+    /// The records as a stream, which ends when the consumer is finished.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// use futures_util::StreamExt;
+    /// let mut consumer = client.consumer().topic("t").until(kaffic_core::Until::Latest).build().await.unwrap();
+    /// assert_eq!(consumer.stream().count().await, 0);
+    /// # });
+    /// ```
+    pub fn stream(&mut self) -> BoxStream<'_, Result<ConsumerRecord>> {
+        Box::pin(stream::unfold(self, |consumer| async move {
+            let next = consumer.next().await.transpose()?;
+            Some((next, consumer))
+        }))
+    }
+
+    /// Whether everything that was asked for has been delivered: never with [`Until::Forever`]
+    /// and neither `max_records` nor `max_bytes`.
+    pub fn is_finished(&self) -> bool {
+        let all_done = self.assigned.iter().all(|assigned| assigned.done);
+        self.buffered.is_empty() && self.failed.is_none() && (self.exhausted || all_done)
+    }
+
+    /// Goes on elsewhere in a partition.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a partition that is not assigned; `OffsetOutOfRange` with
+    /// [`ResetPolicy::Error`].
+    pub async fn seek(&mut self, topic: &str, partition: u32, to: Start) -> Result<()> {
+        let index = self.index_of(topic, partition)?;
+        if matches!(to, Start::Offset(offset) if offset < 0) {
+            return Err(Error::invalid("a negative offset to seek to"));
+        }
+        let reset = self.config.reset;
+        self.assigned[index].seek(to, reset).await?;
+        self.forget(index);
+        Ok(())
+    }
+
+    /// Stops delivering a partition until [`resume`](Self::resume). What was fetched ahead of it
+    /// is dropped, so that it takes no room from others.
+    pub fn pause(&mut self, topic: &str, partition: u32) -> Result<()> {
+        let index = self.index_of(topic, partition)?;
+        self.assigned[index].paused = true;
+        self.assigned[index].stop();
+        self.forget(index);
+        Ok(())
+    }
+
+    /// Delivers a paused partition again, from where it was.
+    pub fn resume(&mut self, topic: &str, partition: u32) -> Result<()> {
+        let index = self.index_of(topic, partition)?;
+        self.assigned[index].paused = false;
+        Ok(())
+    }
+
+    /// The offset of the next record to be delivered, of every partition.
+    pub fn positions(&self) -> Vec<PartitionPosition> {
+        self.assigned
+            .iter()
+            .map(|assigned| {
+                let id = &assigned.log.id;
+                let undelivered = self
+                    .buffered
+                    .iter()
+                    .find(|record| record.partition == id.partition && record.topic == id.topic);
+                position(assigned, undelivered.map_or(assigned.place.offset, |record| record.offset))
+            })
+            .collect()
+    }
+
+    /// The tails of the partitions, asked of the store now.
+    pub async fn end_offsets(&self) -> Result<Vec<PartitionPosition>> {
+        try_join_all(self.assigned.iter().map(|assigned| async move {
+            Ok(position(assigned, assigned.log.tail_offset().await?))
+        }))
+        .await
+    }
+
+    /// How many offsets lie between position and tail, of every partition (as its `offset`).
+    pub async fn lag(&self) -> Result<Vec<PartitionPosition>> {
+        let ends = self.end_offsets().await?;
+        let lags = ends.into_iter().zip(self.positions()).map(|(end, at)| PartitionPosition {
+            offset: (end.offset - at.offset).max(0),
+            ..at
+        });
+        Ok(lags.collect())
+    }
+
+    fn index_of(&self, topic: &str, partition: u32) -> Result<usize> {
+        self.assigned
+            .iter()
+            .position(|assigned| {
+                &*assigned.log.id.topic == topic && assigned.log.id.partition == partition
+            })
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "topic {topic} partition {partition} is not assigned to this consumer"
+                ))
+            })
+    }
+
+    fn ensure_fetching(&mut self) {
+        for (index, assigned) in self.assigned.iter_mut().enumerate() {
+            assigned.ensure_fetching(index, &self.config, &self.budget, &self.sender);
+        }
+    }
+
+    /// Drops what is held of a partition, since its position has changed.
+    fn forget(&mut self, index: usize) {
+        let id = &self.assigned[index].log.id;
+        let (topic, partition) = (Arc::clone(&id.topic), id.partition);
+        if let Some(first) = self.buffered.iter().find(|r| r.partition == partition && r.topic == topic) {
+            if self.assigned[index].paused {
+                self.assigned[index].rewind(first.offset);
+            }
+        }
+        self.buffered.retain(|record| record.partition != partition || record.topic != topic);
+        if self.current.as_ref().is_some_and(|current| current.index == index) {
+            self.current = None;
+        }
+    }
+
+    /// Takes in what a fetch says.
+    fn take(&mut self, message: Message) {
+        let Message { index, generation, news } = message;
+        let assigned = &mut self.assigned[index];
+        if assigned.generation != generation {
+            return;
+        }
+        match news {
+            Ok(News::Done) => assigned.done = true,
+            Ok(News::Batch { batch, at, next }) => {
+                assigned.place = at;
+                match batch.records() {
+                    Ok(records) => {
+                        let batch = *batch;
+                        let (key, held) = (batch.key, batch.held);
+                        self.current = Some(Current { index, records, key, next, _held: held });
+                    }
+                    Err(error) => self.fail(index, error),
+                }
+            }
+            Err(error) => self.fail(index, error),
+        }
+    }
+
+    /// The partition's fetch ends with an error; the next poll begins it anew.
+    fn fail(&mut self, index: usize, error: Error) {
+        self.assigned[index].stop();
+        self.failed = Some(error);
+    }
+
+    /// Hands out records of the batch at hand. False when another batch is needed.
+    fn drain_current(&mut self, max: usize, out: &mut Vec<ConsumerRecord>) -> Result<bool> {
+        if self.failed.is_some() || self.exhausted {
+            // Break out of the loop in `poll`.
+            return if out.is_empty() && !self.exhausted {
+                self.failed.take().map_or(Ok(false), Err)
+            } else {
+                Ok(false)
+            };
+        }
+        let Some(mut current) = self.current.take() else { return Ok(false) };
+        let index = current.index;
+        while out.len() < max {
+            let assigned = &mut self.assigned[index];
+            let record = match current.records.next() {
+                Some(Ok(record)) => record,
+                Some(Err(error)) => {
+                    let error = Error::corrupt(&current.key, error);
+                    self.fail(index, error);
+                    return Ok(true);
+                }
+                None => {
+                    assigned.place = current.next;
+                    return Ok(true);
+                }
+            };
+            if record.offset < assigned.place.offset {
+                continue;
+            }
+            if assigned.until.is_some_and(|until| record.offset >= until) {
+                assigned.done = true;
+                assigned.stop();
+                return Ok(true);
+            }
+            let id = &assigned.log.id;
+            let record = ConsumerRecord {
+                topic: Arc::clone(&id.topic),
+                partition: id.partition,
+                offset: record.offset,
+                timestamp: record.timestamp,
+                key: record.key,
+                value: record.value,
+                headers: record.headers,
+            };
+            if self.would_exceed(&record) {
+                self.exhausted = true;
+                self.stop_all();
+                return Ok(true);
+            }
+            self.assigned[index].place.offset = record.offset + 1;
+            out.push(record);
+        }
+        self.current = Some(current);
+        Ok(true)
+    }
+
+    /// Counts a record against the consumer's limits, or says that it is beyond them.
+    fn would_exceed(&mut self, record: &ConsumerRecord) -> bool {
+        let len = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
+        let headers: u64 = record.headers.iter().map(|h| h.name.len() as u64 + len(&h.value)).sum();
+        let bytes = self.bytes + len(&record.key) + len(&record.value) + headers;
+        let too_many = self.config.max_records.is_some_and(|most| self.records >= most);
+        let too_much = self.config.max_bytes.is_some_and(|most| bytes > most) && self.records > 0;
+        if too_many || too_much {
+            return true;
+        }
+        (self.records, self.bytes) = (self.records + 1, bytes);
+        self.exhausted = self.config.max_records == Some(self.records);
+        false
+    }
+
+    fn stop_all(&mut self) {
+        self.assigned.iter_mut().for_each(Assigned::stop);
+        self.current = None;
+    }
+}
+
+fn position(assigned: &Assigned, offset: i64) -> PartitionPosition {
+    let id = &assigned.log.id;
+    PartitionPosition { topic: Arc::clone(&id.topic), partition: id.partition, offset }
+}

@@ -1,0 +1,364 @@
+//! Reads a log slot after slot, with many gets ahead where it is known that slots are there.
+//!
+//! What follows a slot that is not there is the delicate part. It may not have been written yet,
+//! its block may have ended before it, or it has expired. The order of looks decides: the end (and
+//! a list, where slots may have expired), then the slot *again*, and only then is it passed.
+
+use super::budget::{Budget, Held};
+use super::tail::Tail;
+use super::{End, Log, Look, Open, Verdict};
+use crate::env::Rule;
+use crate::error::{Error, Result};
+use crate::slot::{Slot, SlotHeader};
+use crate::store::Object;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, try_join};
+use futures_util::stream::FuturesOrdered;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most gets ahead.
+const WINDOW: usize = 64;
+/// The most gets ahead of what is known to be there: each may be in vain.
+const GUESSES: u32 = 16;
+/// How often the end is looked at while waiting for a slot.
+const END_INTERVAL: Duration = Duration::from_secs(30);
+/// What a slot is expected to weigh before any was seen.
+const FIRST_GUESS_BYTES: usize = 1 << 20;
+const LEAST_GUESS_BYTES: usize = 4 << 10;
+
+/// A place in a log, and the first offset wanted from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) block: u64,
+    pub(crate) slot: u32,
+    pub(crate) offset: i64,
+}
+
+/// A batch that was read, still encoded.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) header: SlotHeader,
+    pub(crate) bytes: Bytes,
+    /// The object it came from, for messages.
+    pub(crate) key: String,
+    pub(crate) held: Held,
+}
+
+/// What a step of reading came to.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Batch(Batch),
+    /// There is nothing more yet.
+    CaughtUp,
+    /// Records have expired: the place is now at the next that may be there.
+    Lost,
+}
+
+/// Reads one log from a place on.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    log: Arc<Log>,
+    budget: Arc<Budget>,
+    place: Place,
+    current: Option<Current>,
+    /// Everything before this block and slot is known to have been written.
+    known: (u64, u32),
+    ahead: FuturesOrdered<BoxFuture<'static, Result<Fetched>>>,
+    next_fetch: u32,
+    /// How many slots in a row were there beyond what was known.
+    streak: u32,
+    guess_bytes: usize,
+    /// When the present slot was last seen not to be there, and when the end was looked at then.
+    absent_at: Option<Duration>,
+    end_looked_at: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Current {
+    open: Open,
+    end: Option<End>,
+}
+
+#[derive(Debug)]
+struct Fetched {
+    key: String,
+    object: Option<Object>,
+    held: Held,
+}
+
+/// What to do about a slot that is not there.
+enum Absence {
+    Wait,
+    Found(Object, SlotHeader),
+    Past(Onward),
+}
+
+/// Where reading goes on, and whether records were lost on the way.
+struct Onward {
+    block: u64,
+    slot: u32,
+    lost: bool,
+}
+
+impl LogReader {
+    /// Reads from `place`; `tail` is how far the log was when its reader was made.
+    pub(crate) fn new(
+        log: Arc<Log>,
+        budget: Arc<Budget>,
+        place: Place,
+        tail: Option<&Tail>,
+    ) -> Self {
+        Self {
+            log,
+            budget,
+            place,
+            current: None,
+            known: tail.map_or((0, 0), |tail| (tail.open.block, tail.next_slot)),
+            ahead: FuturesOrdered::new(),
+            next_fetch: 0,
+            streak: 0,
+            guess_bytes: FIRST_GUESS_BYTES,
+            absent_at: None,
+            end_looked_at: None,
+        }
+    }
+
+    /// The next batch, or why there is none. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Event> {
+        loop {
+            let Some(current) = &self.current else {
+                if self.enter().await? {
+                    continue;
+                }
+                return Ok(Event::CaughtUp);
+            };
+            let slot = self.place.slot;
+            if slot >= current.open.slots || current.end.as_ref().is_some_and(|end| end.excludes(slot)) {
+                if current.end.as_ref().is_some_and(|end| end.closed) {
+                    return Err(self.log.deleted());
+                }
+                self.go_to(current.open.block + 1, 0);
+                continue;
+            }
+            self.fetch_ahead();
+            let Some(fetched) = self.ahead.next().await else { continue };
+            let Fetched { key, object, held } = match fetched {
+                Ok(fetched) => fetched,
+                Err(error) => {
+                    self.drop_ahead();
+                    return Err(error);
+                }
+            };
+            match self.judge(&key, object)? {
+                Judged::Valid(object, header) => {
+                    if let Some(batch) = self.take(key, &object, header, held)? {
+                        return Ok(Event::Batch(batch));
+                    }
+                }
+                Judged::Not { void } => {
+                    drop(held);
+                    self.drop_ahead();
+                    match self.absent(&key, void).await? {
+                        Absence::Wait => return Ok(Event::CaughtUp),
+                        Absence::Found(object, header) => {
+                            let held = self.budget.take(1).await;
+                            if let Some(batch) = self.take(key, &object, header, held)? {
+                                return Ok(Event::Batch(batch));
+                            }
+                        }
+                        Absence::Past(to) => {
+                            self.go_to(to.block, to.slot);
+                            if to.lost {
+                                return Ok(Event::Lost);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the present block's `open`, and its `end` where there must be one. False where the
+    /// block has not begun.
+    async fn enter(&mut self) -> Result<bool> {
+        let block = self.place.block;
+        let (open, end) = if block < self.known.0 {
+            try_join(self.log.open(block), self.log.end(block)).await?
+        } else {
+            (self.log.open(block).await?, None)
+        };
+        self.current = open.map(|open| Current { open, end });
+        self.next_fetch = self.place.slot;
+        Ok(self.current.is_some())
+    }
+
+    fn go_to(&mut self, block: u64, slot: u32) {
+        if block != self.place.block {
+            self.current = None;
+        }
+        (self.place.block, self.place.slot) = (block, slot);
+        self.drop_ahead();
+        (self.absent_at, self.end_looked_at) = (None, None);
+    }
+
+    fn drop_ahead(&mut self) {
+        self.ahead = FuturesOrdered::new();
+        self.next_fetch = self.place.slot;
+        self.streak = 0;
+    }
+
+    /// The slot up to which it is worth asking.
+    fn fetch_limit(&self, current: &Current) -> u32 {
+        match &current.end {
+            Some(End { verdict: Verdict::Slots(slots), .. }) => *slots,
+            _ => {
+                let guessed = self.place.slot + 1 + self.streak.min(GUESSES - 1);
+                let known = if current.open.block == self.known.0 { self.known.1 } else { 0 };
+                known.max(guessed).min(current.open.slots)
+            }
+        }
+    }
+
+    fn fetch_ahead(&mut self) {
+        let Some(current) = &self.current else { return };
+        let (block, limit) = (current.open.block, self.fetch_limit(current));
+        while self.next_fetch < limit && self.ahead.len() < WINDOW {
+            let key = self.log.id.slot(block, self.next_fetch);
+            let (log, budget) = (Arc::clone(&self.log), Arc::clone(&self.budget));
+            let expected = self.guess_bytes;
+            self.next_fetch += 1;
+            self.ahead.push_back(Box::pin(async move {
+                let mut held = budget.take(expected).await;
+                let object = log.store.get(&key).await?;
+                held.correct(object.as_ref().map_or(0, |object| object.bytes.len()));
+                Ok(Fetched { key, object, held })
+            }));
+        }
+    }
+
+    /// Whether an object is the present slot of the log.
+    fn judge(&self, key: &str, object: Option<Object>) -> Result<Judged> {
+        let (Some(object), Some(current)) = (object, &self.current) else {
+            return Ok(Judged::Not { void: false });
+        };
+        let look = match &current.end {
+            Some(end) => {
+                self.log.judge_ended(key, &current.open, end, self.place.slot, &object)?
+            }
+            None => self.log.judge(key, &current.open, &object)?,
+        };
+        Ok(match look {
+            Look::Valid { slot, .. } => Judged::Valid(object, slot),
+            Look::Absent | Look::Void { .. } => Judged::Not { void: true },
+        })
+    }
+
+    /// Moves past a slot and gives its batch, if it has one.
+    fn take(
+        &mut self,
+        key: String,
+        object: &Object,
+        header: SlotHeader,
+        held: Held,
+    ) -> Result<Option<Batch>> {
+        let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
+        self.guess_bytes = object.bytes.len().max(self.guess_bytes * 7 / 8).max(LEAST_GUESS_BYTES);
+        let (block, number) = (self.place.block, self.place.slot);
+        if (block, number) >= self.known {
+            self.streak += 1;
+            self.known = (block, number + 1);
+        }
+        if header.last {
+            self.go_to(block + 1, 0);
+        } else {
+            self.place.slot += 1;
+            (self.absent_at, self.end_looked_at) = (None, None);
+        }
+        let wanted = header.next_offset() > self.place.offset;
+        self.place.offset = self.place.offset.max(header.next_offset());
+        Ok(slot.batch.filter(|_| wanted).map(|bytes| Batch { header, bytes, key, held }))
+    }
+
+    /// Decides about a slot that is not there, or does not count.
+    async fn absent(&mut self, key: &str, void: bool) -> Result<Absence> {
+        let Some(Current { open, end }) = &self.current else { return Ok(Absence::Wait) };
+        let (open, mut end) = (open.clone(), end.clone());
+        let env = Arc::clone(&self.log.env);
+        let (block, slot, now) = (open.block, self.place.slot, env.monotonic());
+        let seen_before = self.absent_at.replace(now);
+        let due = self.end_looked_at.is_none_or(|at| now.saturating_sub(at) >= END_INTERVAL);
+        if end.is_none() && (void || due) {
+            self.end_looked_at = Some(now);
+            end = self.log.end(block).await?;
+            if let Some(current) = &mut self.current {
+                current.end.clone_from(&end);
+            }
+        }
+        if end.as_ref().is_some_and(|end| end.excludes(slot)) {
+            // The loop in `next` goes on from there.
+            return Ok(Absence::Past(Onward { block, slot, lost: false }));
+        }
+        if end.is_none() && !open.lease.may_have_expired(env.now_ms()) {
+            return Ok(Absence::Wait);
+        }
+        let higher = self.next_listed(&open, end.as_ref(), slot).await?;
+        if end.is_none() && higher.is_none() {
+            return Ok(Absence::Wait);
+        }
+        if env.keeps(Rule::ReaderLooksTwice) {
+            let again = self.log.store.get(key).await?;
+            if let Judged::Valid(object, header) = self.judge(key, again)? {
+                return Ok(Absence::Found(object, header));
+            }
+        }
+        if let Some(slot) = higher {
+            return Ok(Absence::Past(Onward { block, slot, lost: true }));
+        }
+        if !env.keeps(Rule::ReaderMovesOn) {
+            return Ok(Absence::Wait);
+        }
+        let lost = match end.map(|end| end.verdict) {
+            Some(Verdict::Unknown) => !self.was_seen_lately(seen_before, now, &open),
+            _ => true,
+        };
+        Ok(Absence::Past(Onward { block: block + 1, slot: 0, lost }))
+    }
+
+    /// Whether the slot was seen not to be there so lately that it can't have come and expired.
+    fn was_seen_lately(&self, seen: Option<Duration>, now: Duration, open: &Open) -> bool {
+        let within = open.lease.expiry_ms.map(|ms| Duration::from_millis(ms as u64));
+        match (seen, within) {
+            (Some(seen), Some(within)) => now.saturating_sub(seen) < within,
+            (_, None) => true,
+            (None, _) => false,
+        }
+    }
+
+    /// The next higher slot of the block that is listed and may count.
+    async fn next_listed(&self, open: &Open, end: Option<&End>, slot: u32) -> Result<Option<u32>> {
+        let counts = |number: u32, stamp: i64| match end {
+            Some(End { verdict: Verdict::Slots(slots), .. }) => number < *slots,
+            _ => open.lease.holds(stamp),
+        };
+        let listed = self.log.slots(open.block).await?;
+        let higher = listed
+            .iter()
+            .map(|entry| (entry.number as u32, entry.stamp))
+            .filter(|(number, stamp)| *number > slot && counts(*number, *stamp));
+        Ok(higher.map(|(number, _)| number).min())
+    }
+}
+
+enum Judged {
+    Valid(Object, SlotHeader),
+    Not { void: bool },
+}
+
+impl Batch {
+    /// The batch's records from `offset` on.
+    pub(crate) fn records(&self) -> Result<crate::batch::Records> {
+        crate::batch::decode(&self.bytes).map_err(|error| Error::corrupt(&self.key, error))
+    }
+}

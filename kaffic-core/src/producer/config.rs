@@ -1,0 +1,173 @@
+//! A producer's settings, with defaults that make a program correct first and then fast.
+
+use super::Producer;
+use crate::batch::Compression;
+use crate::client::Core;
+use crate::error::{Error, Result};
+use crate::topic::{MinExpiry, TopicConfig, Topics};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What `send` and `enqueue` do when the buffer is full.
+///
+/// ```
+/// assert_eq!(kaffic_core::WhenFull::default(), kaffic_core::WhenFull::Wait);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// Wait until there is room, up to `delivery_timeout`.
+    #[default]
+    Wait,
+    /// Fail with [`crate::ErrorKind::QueueFull`].
+    Fail,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    pub(super) linger: Duration,
+    pub(super) batch_bytes: usize,
+    pub(super) max_in_flight_bytes: usize,
+    pub(super) max_record_bytes: usize,
+    pub(super) when_full: WhenFull,
+    pub(super) compression: Compression,
+    pub(super) delivery_timeout: Duration,
+}
+
+/// Configures a [`Producer`]. From [`crate::Kaffic::producer`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use kaffic_core::{Compression, Kaffic, TopicConfig};
+/// use std::time::Duration;
+/// let client = Kaffic::connect("memory://").await.unwrap();
+/// let producer = client
+///     .producer("orders")
+///     .create_topic(TopicConfig::new().partitions(3))
+///     .linger(Duration::from_millis(5))
+///     .compression(Compression::Zstd)
+///     .build()
+///     .await
+///     .unwrap();
+/// assert_eq!(producer.partitions(), 3);
+/// # });
+/// ```
+#[derive(Debug)]
+#[must_use = "a producer is made by build()"]
+pub struct ProducerBuilder {
+    core: Arc<Core>,
+    topic: String,
+    config: Config,
+    create: Option<TopicConfig>,
+    min_expiry: Option<MinExpiry>,
+}
+
+impl ProducerBuilder {
+    pub(crate) fn new(core: Arc<Core>, topic: &str) -> Self {
+        let config = Config {
+            linger: Duration::ZERO,
+            batch_bytes: 1 << 20,
+            max_in_flight_bytes: 64 << 20,
+            max_record_bytes: 16 << 20,
+            when_full: WhenFull::Wait,
+            compression: Compression::None,
+            delivery_timeout: Duration::from_secs(120),
+        };
+        Self { core, topic: topic.to_owned(), config, create: None, min_expiry: None }
+    }
+
+    /// How long a batch waits for more records: 0 by default, that is, it goes as soon as the one
+    /// before it is acknowledged, and grows until then.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.config.linger = linger;
+        self
+    }
+
+    /// The size at which a batch is full, in bytes before compression: 1 MiB by default, 1 KiB to
+    /// 32 MiB.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.config.batch_bytes = bytes;
+        self
+    }
+
+    /// The bytes of records that may be under way at once: 64 MiB by default.
+    pub fn max_in_flight_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_in_flight_bytes = bytes;
+        self
+    }
+
+    /// The largest record, key and headers included: 16 MiB by default, 32 MiB at most.
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_record_bytes = bytes;
+        self
+    }
+
+    /// What happens when `max_in_flight_bytes` is reached: wait, by default.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.config.when_full = when_full;
+        self
+    }
+
+    /// The codec of batches: none by default.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.config.compression = compression;
+        self
+    }
+
+    /// How long a record may take from entering the buffer to its acknowledgement: 2 minutes by
+    /// default.
+    pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
+        self.config.delivery_timeout = timeout;
+        self
+    }
+
+    /// Creates the topic with these settings if it does not exist.
+    pub fn create_topic(mut self, config: TopicConfig) -> Self {
+        self.create = Some(config);
+        self
+    }
+
+    /// Takes the topic's `min_expiry` for this, as a writer does that read an older setting. For
+    /// simulations.
+    #[doc(hidden)]
+    pub fn min_expiry_override(mut self, min_expiry: MinExpiry) -> Self {
+        self.min_expiry = Some(min_expiry);
+        self
+    }
+
+    /// Builds the producer. Costs a list and a get; the first writer of a client also tries once
+    /// whether the store keeps its contract, in two puts, a get and a delete.
+    ///
+    /// # Errors
+    /// `TopicNotFound`, `InvalidArgument` for a setting, `UnsafeStore`.
+    pub async fn build(self) -> Result<Producer> {
+        self.config.check()?;
+        let topics = Topics::new(Arc::clone(&self.core));
+        let topic = match self.create {
+            Some(config) => topics.ensure(&self.topic, config).await?,
+            None => topics.describe(&self.topic).await?,
+        };
+        self.core.store.check_contract().await?;
+        Ok(Producer::new(self.core, topic, self.config, self.min_expiry))
+    }
+}
+
+impl Config {
+    fn check(&self) -> Result<()> {
+        let check = |name: &str, value: usize, least: usize, most: usize| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::invalid(format!("{name} is {value}; it is {least} to {most}")))
+        };
+        check("batch_bytes", self.batch_bytes, 1 << 10, 32 << 20)?;
+        check("max_in_flight_bytes", self.max_in_flight_bytes, 1 << 10, u32::MAX as usize)?;
+        check("max_record_bytes", self.max_record_bytes, 1, 32 << 20)?;
+        if self.delivery_timeout.is_zero() || self.linger > self.delivery_timeout {
+            return Err(Error::invalid(format!(
+                "delivery_timeout is {:?} and linger {:?}; the first must be the longer",
+                self.delivery_timeout, self.linger
+            )));
+        }
+        Ok(())
+    }
+}
