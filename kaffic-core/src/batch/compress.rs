@@ -3,6 +3,9 @@
 //! Decompression stops at a limit while it runs: what the compressed bytes say of their own size
 //! is never allocated on their word.
 
+#[cfg(test)]
+mod tests;
+
 use super::{BatchError, Compression};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 use std::io::{self, Read, Write};

@@ -4,7 +4,7 @@
 
 use super::{
     BATCH_HEADER_LEN, BATCH_PREFIX_LEN, Compression, LENGTH_END, MAGIC, MAX_BATCH_BYTES,
-    MAX_RECORDS_BYTES, compress, varint,
+    MAX_RECORDS_BYTES, compress, crc, varint,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Record;
@@ -174,7 +174,7 @@ impl EncodedBatch {
         checked.put_i16(producer_epoch);
         checked.put_i32(base_sequence);
         checked.put_i32(self.count as i32);
-        let crc = crc32c::crc32c_combine(crc32c::crc32c(&checked), self.body_crc, self.body.len());
+        let crc = crc::combine(crc32c::crc32c(&checked), self.body_crc, self.body.len());
 
         let mut header = [0; BATCH_HEADER_LEN];
         let mut out = &mut header[..];

@@ -6,6 +6,7 @@
 //! [`BatchError`], never a panic.
 
 mod compress;
+mod crc;
 mod decode;
 mod encode;
 mod varint;

@@ -1,3 +1,7 @@
+//! Round trips, damage and lies. The codecs' own tests are beside them.
+
+mod oracle;
+
 use super::*;
 use crate::record::{Header, Record};
 use bytes::Bytes;
