@@ -19,15 +19,19 @@ pub(crate) struct Link<T> {
 }
 
 /// Reads the newest link; `None` where the chain is empty.
-pub(crate) async fn newest<T: DeserializeOwned>(store: &Store, dir: &str) -> Result<Option<Link<T>>> {
+pub(crate) async fn newest<T: DeserializeOwned>(
+    store: &Store,
+    dir: &str,
+) -> Result<Option<Link<T>>> {
     let listing = store.list(dir).await?;
     let Some(version) = listing.numbered.iter().map(|entry| entry.number).max() else {
         return Ok(None);
     };
     let key = chain_link(dir, version);
-    let object = store.get(&key).await?.ok_or_else(|| {
-        Error::corrupt(&key, "it is listed, and a get says that it is not there")
-    })?;
+    let object = store
+        .get(&key)
+        .await?
+        .ok_or_else(|| Error::corrupt(&key, "it is listed, and a get says that it is not there"))?;
     Ok(Some(Link { version, value: from_json(&key, &object.bytes)? }))
 }
 
@@ -42,7 +46,8 @@ pub(crate) async fn append<T: Serialize>(
 ) -> Result<Option<u64>> {
     let version = after.map_or(0, |version| version + 1);
     let bytes = to_json(value)?;
-    let (winner, _) = store.create_or_read(&chain_link(dir, version), bytes.clone(), STAGING).await?;
+    let (winner, _) =
+        store.create_or_read(&chain_link(dir, version), bytes.clone(), STAGING).await?;
     Ok((winner.bytes == bytes).then_some(version))
 }
 

@@ -1,119 +1,218 @@
 //! The client: one connection to one store, from which topics, producers and consumers come.
 
 use crate::consumer::ConsumerBuilder;
-use crate::env::Env;
-use crate::error::Result;
+use crate::env::{Env, SystemEnv};
+use crate::error::{Error, Result};
+use crate::keys::LogId;
+use crate::log::{Log, LogSettings};
 use crate::producer::ProducerBuilder;
-use crate::store::RequestCounts;
-use crate::topic::Topics;
-use crate::verify::VerifyReport;
+use crate::store::{RequestCounts, Store, open_url};
+use crate::topic::{TopicDescription, Topics};
+use crate::verify::{self, VerifyReport};
 use object_store::ObjectStore;
 use std::sync::Arc;
 
-/// A client of one store. Cheap to clone; every clone shares the same connection.
+/// What everything that comes from one client shares.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) env: Arc<dyn Env>,
+}
+
+impl Core {
+    /// The log of a topic's partition.
+    pub(crate) fn log(&self, topic: &TopicDescription, partition: u32) -> Arc<Log> {
+        self.log_with(topic.log_id(partition), topic.log_settings())
+    }
+
+    pub(crate) fn log_with(&self, id: LogId, settings: LogSettings) -> Arc<Log> {
+        Arc::new(Log { id, store: self.store.clone(), env: Arc::clone(&self.env), settings })
+    }
+}
+
+/// A client of one store. Cheap to clone, and safe to use from many tasks and threads at once;
+/// everything that comes from it keeps it alive.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let directory = tempfile::tempdir().unwrap();
+/// let url = format!("file://{}", directory.path().display());
+/// let client = kaffic_core::Kaffic::connect(&url).await.unwrap();
+/// assert!(client.topics().list().await.unwrap().is_empty());
+/// # });
+/// ```
 #[derive(Debug, Clone)]
-pub struct Kaffic {}
+pub struct Kaffic {
+    core: Arc<Core>,
+}
 
 impl Kaffic {
-    /// Connects to the store at `url`: `file:///path` or `memory://`.
+    /// Connects to the store at `url`: `file:///path` (made if it is not there) or `memory://` (a
+    /// new one, which lives as long as the client and its clones).
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a URL that names no store; `Denied` or `Unavailable` for a directory
+    /// that can't be made or opened.
     pub async fn connect(url: &str) -> Result<Self> {
-        let _ = url;
-        todo!()
+        Self::builder().url(url).connect().await
     }
 
     /// A client to be configured first.
     pub fn builder() -> KafficBuilder {
-        todo!()
+        KafficBuilder::default()
     }
 
     /// The topics of the store: create, list, describe, delete.
     pub fn topics(&self) -> Topics {
-        todo!()
+        Topics::new(Arc::clone(&self.core))
     }
 
     /// A producer for `topic`, to be configured and built.
     pub fn producer(&self, topic: &str) -> ProducerBuilder {
-        let _ = topic;
-        todo!()
+        ProducerBuilder::new(Arc::clone(&self.core), topic)
     }
 
     /// A consumer, to be configured and built.
     pub fn consumer(&self) -> ConsumerBuilder {
-        todo!()
+        ConsumerBuilder::new(Arc::clone(&self.core))
     }
 
     /// The offsets of a topic's partitions.
     pub fn offsets(&self, topic: &str) -> Offsets {
-        let _ = topic;
-        todo!()
+        Offsets { core: Arc::clone(&self.core), topic: topic.to_owned() }
     }
 
-    /// Reads everything in `topic` and says what is wrong and where. `progress` is called with
-    /// the records checked so far.
+    /// Reads everything in `topic` and says what is wrong and where: checksums, the density of
+    /// offsets and slots, their order, and what blocks say of themselves. `progress` is called
+    /// with the number of records checked so far.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// # let producer = client.producer("t").build().await.unwrap();
+    /// # producer.send(kaffic_core::Record::value("v")).await.unwrap();
+    /// let report = client.verify("t", |_records| {}).await.unwrap();
+    /// assert_eq!((report.records, report.issues.len()), (1, 0));
+    /// # });
+    /// ```
     pub async fn verify(
         &self,
         topic: &str,
         progress: impl FnMut(u64) + Send,
     ) -> Result<VerifyReport> {
-        let _ = (topic, progress);
-        todo!()
+        let topic = self.topics().describe(topic).await?;
+        verify::verify(&self.core, &topic, progress).await
     }
 
     /// The storage requests made so far by this client and everything that came from it.
     pub fn request_counts(&self) -> RequestCounts {
-        todo!()
+        self.core.store.request_counts()
     }
 }
 
 /// Configures a [`Kaffic`].
-#[derive(Debug)]
-pub struct KafficBuilder {}
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use kaffic_core::object_store::memory::InMemory;
+/// use std::sync::Arc;
+/// // Any object store will do that keeps the contract.
+/// let store = Arc::new(InMemory::new());
+/// let client = kaffic_core::Kaffic::builder().store(store, "logs").connect().await.unwrap();
+/// # let _ = client;
+/// # });
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a client is made by connect()"]
+pub struct KafficBuilder {
+    url: Option<String>,
+    store: Option<(Arc<dyn ObjectStore>, String)>,
+    env: Option<Arc<dyn Env>>,
+}
 
 impl KafficBuilder {
     /// The store's URL.
-    pub fn url(self, url: &str) -> Self {
-        let _ = url;
-        todo!()
+    pub fn url(mut self, url: &str) -> Self {
+        self.url = Some(url.to_owned());
+        self
     }
 
     /// A store of the caller's own, and the prefix (may be empty) under which kaffic's keys go.
-    pub fn store(self, store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
-        let _ = (store, prefix);
-        todo!()
+    pub fn store(mut self, store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
+        self.store = Some((store, prefix.to_owned()));
+        self
     }
 
-    /// The environment; for simulations.
-    pub fn env(self, env: Arc<dyn Env>) -> Self {
-        let _ = env;
-        todo!()
+    /// Where time, chance and tasks come from, for simulations: [`SystemEnv`] by default.
+    pub fn env(mut self, env: Arc<dyn Env>) -> Self {
+        self.env = Some(env);
+        self
     }
 
-    /// Connects.
+    /// Connects. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// As for [`Kaffic::connect`].
     pub async fn connect(self) -> Result<Kaffic> {
-        todo!()
+        let env = self.env.unwrap_or_else(|| Arc::new(SystemEnv::new()));
+        let (store, prefix) = match (self.store, self.url) {
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("both a URL and a store were given; give one"));
+            }
+            (Some((store, prefix)), None) => (store, prefix),
+            (None, Some(url)) => (open_url(&url)?, String::new()),
+            (None, None) => return Err(Error::invalid("neither a URL nor a store was given")),
+        };
+        let store = Store::new(store, &prefix, Arc::clone(&env))?;
+        Ok(Kaffic { core: Arc::new(Core { store, env }) })
     }
 }
 
-/// Offsets of one topic.
-#[derive(Debug)]
-pub struct Offsets {}
+/// The offsets of one topic. From [`Kaffic::offsets`].
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+/// # client.topics().create("t", Default::default()).await.unwrap();
+/// # let producer = client.producer("t").build().await.unwrap();
+/// # producer.send(kaffic_core::Record::value("v").timestamp(100)).await.unwrap();
+/// # producer.send(kaffic_core::Record::value("v").timestamp(200)).await.unwrap();
+/// let offsets = client.offsets("t");
+/// assert_eq!(offsets.earliest(0).await.unwrap(), 0);
+/// assert_eq!(offsets.latest(0).await.unwrap(), 2);
+/// assert_eq!(offsets.at(0, 101).await.unwrap(), 1);
+/// # });
+/// ```
+#[derive(Debug, Clone)]
+pub struct Offsets {
+    core: Arc<Core>,
+    topic: String,
+}
 
 impl Offsets {
-    /// The offset of the first record that is still there.
+    async fn log(&self, partition: u32) -> Result<Arc<Log>> {
+        let topic = Topics::new(Arc::clone(&self.core)).describe(&self.topic).await?;
+        topic.check_partition(partition)?;
+        Ok(self.core.log(&topic, partition))
+    }
+
+    /// The offset of the first record that is still there; the tail where there is none.
     pub async fn earliest(&self, partition: u32) -> Result<i64> {
-        let _ = partition;
-        todo!()
+        let log = self.log(partition).await?;
+        let tail = log.find_tail().await?;
+        Ok(log.earliest(tail.as_ref()).await?.offset)
     }
 
     /// The tail: the offset that the next record will get.
     pub async fn latest(&self, partition: u32) -> Result<i64> {
-        let _ = partition;
-        todo!()
+        self.log(partition).await?.tail_offset().await
     }
 
     /// The offset of the first record with a timestamp at or after `unix_ms`; the tail if none.
     pub async fn at(&self, partition: u32, unix_ms: i64) -> Result<i64> {
-        let _ = (partition, unix_ms);
-        todo!()
+        let log = self.log(partition).await?;
+        let tail = log.find_tail().await?;
+        Ok(log.find_time(unix_ms, tail.as_ref()).await?.offset)
     }
 }

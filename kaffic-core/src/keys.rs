@@ -78,7 +78,11 @@ pub(crate) fn group_name(group: u64) -> String {
 
 /// A number as a directory or object name; `None` for names that are not ours.
 pub(crate) fn parse_number(name: &str) -> Option<u64> {
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_digit()) { None } else { name.parse().ok() }
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_digit()) {
+        None
+    } else {
+        name.parse().ok()
+    }
 }
 
 /// Where topics are described.

@@ -25,13 +25,13 @@
 //! ```
 
 mod batch;
+mod chain;
 mod client;
 mod consumer;
 pub mod env;
 mod error;
 mod keys;
 mod log;
-mod partitioner;
 mod producer;
 mod record;
 mod slot;

@@ -88,7 +88,9 @@ impl Record {
             .iter()
             .map(|h| h.name.len() + h.value.as_ref().map_or(0, Bytes::len))
             .sum();
-        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + headers
+        self.key.as_ref().map_or(0, Bytes::len)
+            + self.value.as_ref().map_or(0, Bytes::len)
+            + headers
     }
 }
 

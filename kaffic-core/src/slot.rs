@@ -30,7 +30,7 @@
 mod tests;
 
 use crate::batch::{
-    self, BATCH_HEADER_LEN, BATCH_PREFIX_LEN, BatchError, BatchHeader, MAX_BATCH_BYTES,
+    BATCH_HEADER_LEN, BATCH_PREFIX_LEN, BatchError, BatchHeader, CheckedBatch, MAX_BATCH_BYTES,
 };
 use bytes::{Buf, BufMut, Bytes};
 
@@ -258,7 +258,7 @@ fn checksum(header: &[u8], batch_prefix: &[u8]) -> u32 {
 pub(crate) struct Slot {
     pub(crate) header: SlotHeader,
     /// The Kafka batch of a data slot, checked.
-    pub(crate) batch: Option<Bytes>,
+    pub(crate) batch: Option<CheckedBatch>,
 }
 
 impl Slot {
@@ -275,8 +275,8 @@ impl Slot {
         if header.batch_len == 0 {
             return Ok(Self { header, batch: None });
         }
-        let batch = object.slice(SLOT_HEADER_LEN..);
-        agrees(&header, &batch::check(&batch)?)?;
+        let batch = CheckedBatch::new(object.slice(SLOT_HEADER_LEN..))?;
+        agrees(&header, &batch.header)?;
         Ok(Self { header, batch: Some(batch) })
     }
 }

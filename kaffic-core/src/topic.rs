@@ -3,7 +3,6 @@
 
 use crate::chain;
 use crate::client::Core;
-use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, LogId};
 use crate::log::{Log, LogSettings};
@@ -191,7 +190,10 @@ impl Stored {
         if self.format != FORMAT {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("topic {name} is described in format {}; this version reads {FORMAT}", self.format),
+                format!(
+                    "topic {name} is described in format {}; this version reads {FORMAT}",
+                    self.format
+                ),
             ));
         }
         Ok(TopicDescription {
@@ -317,7 +319,8 @@ impl Topics {
         let store = &self.core.store;
         let dir = keys::topic_dir(name);
         let deleted = loop {
-            let last = chain::newest::<Stored>(store, &dir).await?.ok_or_else(|| not_found(name))?;
+            let last =
+                chain::newest::<Stored>(store, &dir).await?.ok_or_else(|| not_found(name))?;
             if last.value.deleted {
                 break last.value;
             }

@@ -1,18 +1,30 @@
-//! Verify (signatures).
+//! Reads a whole topic and says what is wrong with it: for an operator who wants to know, and for
+//! tests, which end with it. It looks at every object of the logs itself and shares no shortcut
+//! with the consumer.
 
-/// Something wrong in a topic.
+use crate::client::Core;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{End, Log, Look, Open, Verdict};
+use crate::slot::{Slot, SlotHeader};
+use crate::topic::TopicDescription;
+use futures_util::StreamExt;
+
+/// How many slots are read at once.
+const AT_ONCE: usize = 16;
+
+/// Something wrong in a topic. See [`crate::Kaffic::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyIssue {
     /// The partition.
     pub partition: u32,
-    /// The object.
+    /// The object, as its key under the store's root.
     pub object: String,
     /// What is wrong with it.
     pub problem: String,
 }
 
-/// What a verification found.
+/// What a verification found. See [`crate::Kaffic::verify`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -20,10 +32,196 @@ pub struct VerifyReport {
     pub records: u64,
     /// Batches read and checked.
     pub batches: u64,
-    /// Bytes of records, keys and headers.
+    /// Bytes of keys, values and headers.
     pub bytes: u64,
     /// What is wrong. Empty when all is well.
     pub issues: Vec<VerifyIssue>,
-    /// Offsets missing because their records have expired or an unknown verdict jumped: not wrong.
+    /// Offsets without a record because it has expired, or because a block's end could not be
+    /// known and the next begins beyond it: not wrong.
     pub gaps: u64,
+}
+
+pub(crate) async fn verify(
+    core: &Core,
+    topic: &TopicDescription,
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    for partition in 0..topic.partitions {
+        let log = core.log(topic, partition);
+        let mut check =
+            PartitionCheck { log: &log, report: &mut report, offset: 0, newest: i64::MIN };
+        check.run(&mut progress).await?;
+    }
+    Ok(report)
+}
+
+struct PartitionCheck<'a> {
+    log: &'a Log,
+    report: &'a mut VerifyReport,
+    /// The next offset.
+    offset: i64,
+    /// The largest timestamp so far.
+    newest: i64,
+}
+
+impl PartitionCheck<'_> {
+    fn issue(&mut self, object: String, problem: impl Into<String>) {
+        let partition = self.log.id.partition;
+        self.report.issues.push(VerifyIssue { partition, object, problem: problem.into() });
+    }
+
+    /// Turns an error about stored bytes into an issue; others end the verification.
+    fn noted<T>(&mut self, object: String, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+                self.issue(object, error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn run(&mut self, progress: &mut (impl FnMut(u64) + Send)) -> Result<()> {
+        let mut block = 0;
+        loop {
+            let key = format!("{}/{block}", self.log.id.meta_dir());
+            let open = self.log.open(block).await;
+            let Some(open) = self.noted(format!("{key}/open"), open)? else { return Ok(()) };
+            let Some(open) = open else { return Ok(()) };
+            let end = self.log.end(block).await;
+            let end = self.noted(format!("{key}/end"), end)?.flatten();
+            self.enter(&key, &open);
+            self.block(&open, end.as_ref(), progress).await?;
+            let Some(end) = end else { return self.nothing_after(block).await };
+            self.leave(&key, &end);
+            block += 1;
+        }
+    }
+
+    fn enter(&mut self, key: &str, open: &Open) {
+        if open.base_offset != self.offset {
+            let problem = format!("begins at offset {}, not {}", open.base_offset, self.offset);
+            self.issue(format!("{key}/open"), problem);
+            self.offset = open.base_offset;
+        }
+        self.newest = self.newest.max(open.max_timestamp);
+    }
+
+    fn leave(&mut self, key: &str, end: &End) {
+        let jump = end.next_offset - self.offset;
+        match end.verdict {
+            _ if jump < 0 => {
+                let problem =
+                    format!("ends at offset {}, and {} is there", end.next_offset, self.offset);
+                self.issue(format!("{key}/end"), problem);
+            }
+            // What lies between has expired, or the verdict says that it can't be known.
+            _ => self.report.gaps += jump as u64,
+        }
+        self.offset = end.next_offset;
+    }
+
+    async fn nothing_after(&mut self, block: u64) -> Result<()> {
+        if self.log.open(block + 1).await?.is_some() {
+            let key = format!("{}/{block}/end", self.log.id.meta_dir());
+            self.issue(key, "is missing, and there is a block after it");
+        }
+        Ok(())
+    }
+
+    async fn block(
+        &mut self,
+        open: &Open,
+        end: Option<&End>,
+        progress: &mut (impl FnMut(u64) + Send),
+    ) -> Result<()> {
+        let log = self.log;
+        let mut listed: Vec<u32> =
+            log.slots(open.block).await?.iter().map(|entry| entry.number as u32).collect();
+        listed.sort_unstable();
+        let mut objects = futures_util::stream::iter(listed)
+            .map(|number| async move {
+                let key = log.id.slot(open.block, number);
+                (number, log.store.get(&key).await, key)
+            })
+            .buffered(AT_ONCE);
+        let mut expected = 0;
+        let mut last_seen = false;
+        while let Some((number, object, key)) = objects.next().await {
+            let Some(object) = object? else { continue };
+            let look = match end {
+                Some(end) => log.judge_ended(&key, open, end, number, &object),
+                None => log.judge(&key, open, &object),
+            };
+            let Some(look) = self.noted(key.clone(), look)? else {
+                expected = number + 1;
+                continue;
+            };
+            let Look::Valid { slot: header, .. } = look else { continue };
+            if last_seen {
+                self.issue(key.clone(), "comes after the slot that says it is its block's last");
+            }
+            let skipped = number - expected;
+            if skipped > 0 && !open.lease.may_have_expired(log.env.now_ms()) {
+                self.issue(key.clone(), format!("{skipped} slots before it are missing"));
+            }
+            self.slot(&key, &header, &object.bytes, skipped > 0);
+            (expected, last_seen) = (number + 1, header.last);
+            progress(self.report.records);
+        }
+        if let Some(End { verdict: Verdict::Slots(slots), .. }) = end {
+            if *slots > expected && !open.lease.may_have_expired(log.env.now_ms()) {
+                let key = log.id.slot(open.block, expected);
+                self.issue(key, format!("{} slots from it on are missing", slots - expected));
+            }
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self, key: &str, header: &SlotHeader, object: &bytes::Bytes, after_gap: bool) {
+        let jump = header.base_offset - self.offset;
+        if jump > 0 && after_gap {
+            self.report.gaps += jump as u64;
+        } else if jump != 0 {
+            self.issue(
+                key.to_owned(),
+                format!("has offset {}, not {}", header.base_offset, self.offset),
+            );
+        }
+        self.offset = header.next_offset();
+        if let Err(error) = self.records(key, header, object) {
+            self.issue(key.to_owned(), error.to_string());
+        }
+    }
+
+    fn records(&mut self, key: &str, header: &SlotHeader, object: &bytes::Bytes) -> Result<()> {
+        let slot = Slot::decode(object).map_err(|error| error.at(key))?;
+        let Some(batch) = slot.batch else { return Ok(()) };
+        let mut expected = header.base_offset;
+        for record in batch.records().map_err(|error| Error::corrupt(key, error))? {
+            let record = record.map_err(|error| Error::corrupt(key, error))?;
+            if record.offset != expected {
+                let what = format!("record {} has offset {}", expected, record.offset);
+                return Err(Error::corrupt(key, what));
+            }
+            expected += 1;
+            self.newest = self.newest.max(record.timestamp);
+            let len = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
+            self.report.records += 1;
+            self.report.bytes += len(&record.key) + len(&record.value);
+            self.report.bytes +=
+                record.headers.iter().map(|h| h.name.len() as u64 + len(&h.value)).sum::<u64>();
+        }
+        self.report.batches += 1;
+        if header.max_timestamp < self.newest {
+            let what = format!(
+                "its running maximum timestamp is {}, and there was {}",
+                header.max_timestamp, self.newest
+            );
+            return Err(Error::corrupt(key, what));
+        }
+        Ok(())
+    }
 }

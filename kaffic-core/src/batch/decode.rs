@@ -137,19 +137,34 @@ fn check_len(header: &BatchHeader, batch: &Bytes) -> Result<(), BatchError> {
 }
 
 /// Checks `batch` and reads its records.
+#[cfg(test)]
 pub(crate) fn decode(batch: &Bytes) -> Result<Records, BatchError> {
-    decode_checked(check(batch)?, batch)
+    CheckedBatch::new(batch.clone())?.records()
 }
 
-/// Reads the records of a batch that [`check`] has passed, without computing its checksum again.
-pub(crate) fn decode_checked(header: BatchHeader, batch: &Bytes) -> Result<Records, BatchError> {
-    check_len(&header, batch)?;
-    let body = batch.slice(BATCH_HEADER_LEN.min(batch.len())..);
-    let bytes = match header.compression {
-        Compression::None => body,
-        codec => Bytes::from(compress::decompress(codec, &body, MAX_RECORDS_BYTES)?),
-    };
-    Ok(Records { header, bytes, position: 0, read: 0, last_delta: -1, ended: false })
+/// A batch that [`check`] has passed.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedBatch {
+    pub(crate) header: BatchHeader,
+    bytes: Bytes,
+}
+
+impl CheckedBatch {
+    /// Checks a batch.
+    pub(crate) fn new(bytes: Bytes) -> Result<Self, BatchError> {
+        Ok(Self { header: check(&bytes)?, bytes })
+    }
+
+    /// Its records, without computing its checksum again.
+    pub(crate) fn records(&self) -> Result<Records, BatchError> {
+        let body = self.bytes.slice(BATCH_HEADER_LEN.min(self.bytes.len())..);
+        let bytes = match self.header.compression {
+            Compression::None => body,
+            codec => Bytes::from(compress::decompress(codec, &body, MAX_RECORDS_BYTES)?),
+        };
+        let header = self.header.clone();
+        Ok(Records { header, bytes, position: 0, read: 0, last_delta: -1, ended: false })
+    }
 }
 
 /// A record as it is read, before it is known which topic it belongs to.

@@ -74,15 +74,6 @@ impl BatchBuilder {
         self.count
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The highest timestamp so far; -1 while there are no records.
-    pub(crate) fn max_timestamp(&self) -> i64 {
-        self.max_timestamp
-    }
-
     /// Compresses what was gathered.
     ///
     /// Fails where there are no records, or more than a reader would take.
@@ -199,10 +190,6 @@ impl EncodedBatch {
 
     pub(crate) fn count(&self) -> u32 {
         self.count
-    }
-
-    pub(crate) fn first_timestamp(&self) -> i64 {
-        self.first_timestamp
     }
 
     pub(crate) fn max_timestamp(&self) -> i64 {

@@ -14,7 +14,9 @@ mod varint;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decode::{BatchHeader, DecodedRecord, Records, check, decode, decode_checked};
+pub(crate) use decode::{BatchHeader, CheckedBatch, Records};
+#[cfg(test)]
+use decode::{DecodedRecord, check, decode};
 pub(crate) use encode::{BatchBuilder, EncodedBatch};
 
 use crate::error::Error;

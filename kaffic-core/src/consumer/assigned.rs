@@ -79,10 +79,19 @@ impl Assigned {
             // Where the log ended at the start: an end up to there needs no more records.
             place: Some(tail_place(tail.as_ref())).filter(|place| until <= place.offset),
         });
-        let reader = LogReader::new(Arc::clone(&log), Arc::clone(budget), self.place, tail.as_ref());
+        let reader =
+            LogReader::new(Arc::clone(&log), Arc::clone(budget), self.place, tail.as_ref());
         self.tail = tail;
         let (handle, registration) = AbortHandle::new_pair();
-        let work = fetch(log.clone(), reader, config.clone(), end, index, self.generation, messages.clone());
+        let work = fetch(
+            log.clone(),
+            reader,
+            config.clone(),
+            end,
+            index,
+            self.generation,
+            messages.clone(),
+        );
         log.env.spawn(Box::pin(async move {
             Abortable::new(work, registration).await.ok();
         }));

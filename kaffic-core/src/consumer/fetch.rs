@@ -90,12 +90,7 @@ pub(super) async fn fetch(
 }
 
 /// Does what the policy says about records that have expired.
-async fn reset(
-    log: &Log,
-    reader: &mut LogReader,
-    policy: ResetPolicy,
-    wanted: i64,
-) -> Result<()> {
+async fn reset(log: &Log, reader: &mut LogReader, policy: ResetPolicy, wanted: i64) -> Result<()> {
     match policy {
         // The reader stands at the next that may be there.
         ResetPolicy::Earliest => Ok(()),

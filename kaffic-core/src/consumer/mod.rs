@@ -25,8 +25,6 @@ use tokio::sync::mpsc;
 
 /// Batches that may wait to be polled, over all partitions; their bytes are bounded apart.
 const MESSAGES: usize = 256;
-/// How many records `next` and `stream` take from a batch at once.
-const STREAM_CHUNK: usize = 512;
 
 /// A partition and an offset in it.
 ///
@@ -81,7 +79,6 @@ pub struct Consumer {
     current: Option<Current>,
     /// An error that came behind records that were delivered first.
     failed: Option<Error>,
-    buffered: std::collections::VecDeque<ConsumerRecord>,
     records: u64,
     bytes: u64,
     /// `max_records` or `max_bytes` was reached.
@@ -111,7 +108,6 @@ impl Consumer {
             receiver,
             current: None,
             failed: None,
-            buffered: Default::default(),
             records: 0,
             bytes: 0,
         }
@@ -125,19 +121,14 @@ impl Consumer {
     /// `Unavailable`, `TopicNotFound` when it was deleted. The position stays where it was, so
     /// polling again tries again, and `seek` goes past.
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
-        let mut out: Vec<ConsumerRecord> = Vec::new();
-        while out.len() < max {
-            match self.buffered.pop_front() {
-                Some(record) => out.push(record),
-                None => break,
-            }
-        }
+        let mut out = Vec::new();
         let deadline = self.env.monotonic() + wait;
-        while out.len() < max {
-            if self.drain_current(max, &mut out)? {
+        while out.len() < max && !self.exhausted {
+            if self.current.is_some() {
+                self.drain_current(max, &mut out);
                 continue;
             }
-            if self.is_finished() {
+            if self.failed.is_some() || self.is_finished() {
                 break;
             }
             self.ensure_fetching();
@@ -150,26 +141,21 @@ impl Consumer {
             let Some(message) = message else { break };
             self.take(message);
         }
-        if out.is_empty() {
-            if let Some(error) = self.failed.take() {
-                return Err(error);
-            }
+        match self.failed.take_if(|_| out.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(out),
         }
-        Ok(out)
     }
 
     /// The next record, waiting as long as it takes; `None` when the consumer is finished.
     pub async fn next(&mut self) -> Result<Option<ConsumerRecord>> {
-        loop {
-            if let Some(record) = self.buffered.pop_front() {
+        while !self.is_finished() {
+            let mut records = self.poll(1, Duration::from_secs(3600)).await?;
+            if let Some(record) = records.pop() {
                 return Ok(Some(record));
             }
-            if self.is_finished() {
-                return Ok(None);
-            }
-            let records = self.poll(STREAM_CHUNK, Duration::from_secs(3600)).await?;
-            self.buffered.extend(records);
         }
+        Ok(None)
     }
 
     /// The records as a stream, which ends when the consumer is finished.
@@ -193,8 +179,8 @@ impl Consumer {
     /// Whether everything that was asked for has been delivered: never with [`Until::Forever`]
     /// and neither `max_records` nor `max_bytes`.
     pub fn is_finished(&self) -> bool {
-        let all_done = self.assigned.iter().all(|assigned| assigned.done);
-        self.buffered.is_empty() && self.failed.is_none() && (self.exhausted || all_done)
+        let all_done = || self.assigned.iter().all(|assigned| assigned.done);
+        self.failed.is_none() && (self.exhausted || all_done())
     }
 
     /// Goes on elsewhere in a partition.
@@ -232,17 +218,7 @@ impl Consumer {
 
     /// The offset of the next record to be delivered, of every partition.
     pub fn positions(&self) -> Vec<PartitionPosition> {
-        self.assigned
-            .iter()
-            .map(|assigned| {
-                let id = &assigned.log.id;
-                let undelivered = self
-                    .buffered
-                    .iter()
-                    .find(|record| record.partition == id.partition && record.topic == id.topic);
-                position(assigned, undelivered.map_or(assigned.place.offset, |record| record.offset))
-            })
-            .collect()
+        self.assigned.iter().map(|assigned| position(assigned, assigned.place.offset)).collect()
     }
 
     /// The tails of the partitions, asked of the store now.
@@ -256,10 +232,10 @@ impl Consumer {
     /// How many offsets lie between position and tail, of every partition (as its `offset`).
     pub async fn lag(&self) -> Result<Vec<PartitionPosition>> {
         let ends = self.end_offsets().await?;
-        let lags = ends.into_iter().zip(self.positions()).map(|(end, at)| PartitionPosition {
-            offset: (end.offset - at.offset).max(0),
-            ..at
-        });
+        let lags = ends
+            .into_iter()
+            .zip(self.positions())
+            .map(|(end, at)| PartitionPosition { offset: (end.offset - at.offset).max(0), ..at });
         Ok(lags.collect())
     }
 
@@ -282,16 +258,8 @@ impl Consumer {
         }
     }
 
-    /// Drops what is held of a partition, since its position has changed.
+    /// Drops the batch at hand if it is of this partition.
     fn forget(&mut self, index: usize) {
-        let id = &self.assigned[index].log.id;
-        let (topic, partition) = (Arc::clone(&id.topic), id.partition);
-        if let Some(first) = self.buffered.iter().find(|r| r.partition == partition && r.topic == topic) {
-            if self.assigned[index].paused {
-                self.assigned[index].rewind(first.offset);
-            }
-        }
-        self.buffered.retain(|record| record.partition != partition || record.topic != topic);
         if self.current.as_ref().is_some_and(|current| current.index == index) {
             self.current = None;
         }
@@ -327,17 +295,9 @@ impl Consumer {
         self.failed = Some(error);
     }
 
-    /// Hands out records of the batch at hand. False when another batch is needed.
-    fn drain_current(&mut self, max: usize, out: &mut Vec<ConsumerRecord>) -> Result<bool> {
-        if self.failed.is_some() || self.exhausted {
-            // Break out of the loop in `poll`.
-            return if out.is_empty() && !self.exhausted {
-                self.failed.take().map_or(Ok(false), Err)
-            } else {
-                Ok(false)
-            };
-        }
-        let Some(mut current) = self.current.take() else { return Ok(false) };
+    /// Hands out records of the batch at hand, until it is empty or `max` is reached.
+    fn drain_current(&mut self, max: usize, out: &mut Vec<ConsumerRecord>) {
+        let Some(mut current) = self.current.take() else { return };
         let index = current.index;
         while out.len() < max {
             let assigned = &mut self.assigned[index];
@@ -345,12 +305,11 @@ impl Consumer {
                 Some(Ok(record)) => record,
                 Some(Err(error)) => {
                     let error = Error::corrupt(&current.key, error);
-                    self.fail(index, error);
-                    return Ok(true);
+                    return self.fail(index, error);
                 }
                 None => {
                     assigned.place = current.next;
-                    return Ok(true);
+                    return;
                 }
             };
             if record.offset < assigned.place.offset {
@@ -359,7 +318,7 @@ impl Consumer {
             if assigned.until.is_some_and(|until| record.offset >= until) {
                 assigned.done = true;
                 assigned.stop();
-                return Ok(true);
+                return;
             }
             let id = &assigned.log.id;
             let record = ConsumerRecord {
@@ -373,14 +332,16 @@ impl Consumer {
             };
             if self.would_exceed(&record) {
                 self.exhausted = true;
-                self.stop_all();
-                return Ok(true);
+            } else {
+                self.assigned[index].place.offset = record.offset + 1;
+                out.push(record);
             }
-            self.assigned[index].place.offset = record.offset + 1;
-            out.push(record);
+            if self.exhausted {
+                self.assigned.iter_mut().for_each(Assigned::stop);
+                return;
+            }
         }
         self.current = Some(current);
-        Ok(true)
     }
 
     /// Counts a record against the consumer's limits, or says that it is beyond them.
@@ -396,11 +357,6 @@ impl Consumer {
         (self.records, self.bytes) = (self.records + 1, bytes);
         self.exhausted = self.config.max_records == Some(self.records);
         false
-    }
-
-    fn stop_all(&mut self) {
-        self.assigned.iter_mut().for_each(Assigned::stop);
-        self.current = None;
     }
 }
 

@@ -8,7 +8,7 @@
 use super::identity::Identity;
 use super::tail::Tail;
 use super::{End, Log, Look, MAX_BATCH_RECORDS, Open, Verdict};
-use crate::batch::{BATCH_PREFIX_LEN, EncodedBatch};
+use crate::batch::EncodedBatch;
 use crate::env::{Rule, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::slot::{SlotHeader, SlotKind};
@@ -70,10 +70,14 @@ struct Stamped {
 /// What reading a slot said about a put there.
 enum Resolved {
     Absent,
-    Ours { stamp: i64 },
+    Ours {
+        stamp: i64,
+    },
     Others(SlotHeader),
     /// The slot does not count. Whether it is certain that no slot expired unseen.
-    Void { certain: bool },
+    Void {
+        certain: bool,
+    },
 }
 
 impl Position {
@@ -173,7 +177,8 @@ impl Appender {
         let mut refreshed = false;
         let mut tries = 0;
         loop {
-            let position = self.position().await?;
+            self.find_position().await?;
+            let position = self.known_position()?;
             if position.ended {
                 self.turn_over(true).await?;
                 continue;
@@ -242,7 +247,8 @@ impl Appender {
         let key = self.log.id.slot(position.open.block, slot);
         let env = Arc::clone(&self.log.env);
         let started = env.monotonic();
-        let put = self.log.store.create(&key, stamped.payload.clone(), self.log.staging_limit()).await?;
+        let put =
+            self.log.store.create(&key, stamped.payload.clone(), self.log.staging_limit()).await?;
         if !self.identity.is_mine(&*env) {
             // Parent and child would both take what is there for their own.
             return Err(Error::new(
@@ -255,7 +261,8 @@ impl Appender {
             Put::Created => {
                 let now = env.monotonic();
                 self.fairness.put_took(now - started);
-                let in_time = lease.is_writable(env.now_ms()) || !env.keeps(Rule::SlowPutsAreChecked);
+                let in_time =
+                    lease.is_writable(env.now_ms()) || !env.keeps(Rule::SlowPutsAreChecked);
                 if in_time && !self.clock_is_due(now) {
                     return Ok(Some(self.accept(&stamped.header)));
                 }
@@ -327,20 +334,20 @@ impl Appender {
         if batch.count() > position.open.max_records.min(MAX_BATCH_RECORDS) {
             return Err(Error::internal(format!("a batch of {} records", batch.count())));
         }
-        let front = batch.header(
-            position.next_offset,
-            identity.producer_id,
-            (identity.epoch & 0x7fff) as i16,
-            (sequence & 0x7fff_ffff) as i32,
-        );
         let last = position.open.lease.is_past_half(self.log.env.now_ms());
         let mut header = self.header(SlotKind::Data, last)?;
         header.record_count = batch.count();
         header.batch_len = batch.len() as u32;
         header.max_timestamp = position.max_timestamp.max(batch.max_timestamp());
         header.sequence = sequence;
+        let front = batch.header(
+            position.next_offset,
+            identity.producer_id,
+            (identity.epoch & 0x7fff) as i16,
+            header.base_sequence(),
+        );
         let mut start = Vec::with_capacity(256);
-        start.extend_from_slice(&header.encode(&front[..BATCH_PREFIX_LEN]));
+        start.extend_from_slice(&header.encode(&front));
         start.extend_from_slice(&front);
         let payload = [Bytes::from(start), batch.body().clone()].into_iter().collect();
         Ok(Stamped { header, payload })
@@ -385,12 +392,14 @@ impl Appender {
         Ok(())
     }
 
-    /// Where the next slot goes, found first if it is not known.
-    async fn position(&mut self) -> Result<&Position> {
+    /// Finds where the next slot goes, if it is not known.
+    async fn find_position(&mut self) -> Result<()> {
         if self.position.is_none() {
             match self.log.find_tail().await? {
                 None => self.enter_first().await?,
-                Some(Tail { end: Some(end), open, .. }) => self.enter_after(open.block, &end).await?,
+                Some(Tail { end: Some(end), open, .. }) => {
+                    self.enter_after(open.block, &end).await?
+                }
                 Some(tail) => {
                     if let Some(newest) = &tail.newest {
                         self.fairness.saw(newest.producer_id);
@@ -399,7 +408,7 @@ impl Appender {
                 }
             }
         }
-        self.known_position()
+        Ok(())
     }
 
     fn known_position(&self) -> Result<&Position> {
@@ -420,7 +429,8 @@ impl Appender {
         if end.closed {
             return Err(self.log.deleted());
         }
-        let (open, ours) = self.log.create_open(block + 1, end.next_offset, end.max_timestamp).await?;
+        let (open, ours) =
+            self.log.create_open(block + 1, end.next_offset, end.max_timestamp).await?;
         self.position = Some(Position::start_of(open));
         if ours { Ok(()) } else { self.walk().await }
     }

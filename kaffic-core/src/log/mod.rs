@@ -84,7 +84,8 @@ impl Log {
         let (object, ours) = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
         let open = Open::decode(&key, block, &object)?;
         if open.base_offset != base {
-            let what = format!("its base offset is {}, the end before says {base}", open.base_offset);
+            let what =
+                format!("its base offset is {}, the end before says {base}", open.base_offset);
             return Err(Error::corrupt(&key, what));
         }
         Ok((open, ours))
@@ -124,7 +125,12 @@ impl Log {
     }
 
     /// Decides by its stamp whether an object is a slot of a block that has no end.
-    pub(crate) fn judge(&self, key: &str, open: &Open, object: &Object) -> Result<Look<SlotHeader>> {
+    pub(crate) fn judge(
+        &self,
+        key: &str,
+        open: &Open,
+        object: &Object,
+    ) -> Result<Look<SlotHeader>> {
         let stamp = object.stamp;
         if !open.lease.holds(stamp) && self.env.keeps(Rule::LateSlotsAreVoid) {
             return Ok(Look::Void { stamp });
@@ -163,7 +169,10 @@ impl Log {
                     Ok(header) if header.crc == checksum => Ok(Look::Valid { slot: header, stamp }),
                     // Put late into a slot that had expired.
                     Ok(_) | Err(_) if !open.lease.holds(stamp) => Ok(Look::Void { stamp }),
-                    Ok(_) => Err(Error::corrupt(key, "its checksum is not the one its block's end names")),
+                    Ok(_) => Err(Error::corrupt(
+                        key,
+                        "its checksum is not the one its block's end names",
+                    )),
                     Err(error) => Err(error),
                 },
             },
@@ -172,11 +181,7 @@ impl Log {
 
     /// How long a filesystem may take from stamping an object to showing it: K.
     pub(crate) fn staging_limit(&self) -> Duration {
-        let lease = Lease {
-            opened: 0,
-            length_ms: 0,
-            expiry_ms: self.settings.min_expiry.as_ms(),
-        };
+        let lease = Lease { opened: 0, length_ms: 0, expiry_ms: self.settings.min_expiry.as_ms() };
         Duration::from_millis(lease.clock_margin_ms() as u64)
     }
 

@@ -7,11 +7,11 @@
 use super::budget::{Budget, Held};
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
+use crate::batch::{CheckedBatch, Records};
 use crate::env::Rule;
 use crate::error::{Error, Result};
 use crate::slot::{Slot, SlotHeader};
 use crate::store::Object;
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, try_join};
 use futures_util::stream::FuturesOrdered;
@@ -40,7 +40,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) header: SlotHeader,
-    pub(crate) bytes: Bytes,
+    content: CheckedBatch,
     /// The object it came from, for messages.
     pub(crate) key: String,
     pub(crate) held: Held,
@@ -62,6 +62,8 @@ pub(crate) struct LogReader {
     log: Arc<Log>,
     budget: Arc<Budget>,
     place: Place,
+    /// Where the batch was that was read last.
+    last: Place,
     current: Option<Current>,
     /// Everything before this block and slot is known to have been written.
     known: (u64, u32),
@@ -91,7 +93,7 @@ struct Fetched {
 /// What to do about a slot that is not there.
 enum Absence {
     Wait,
-    Found(Object, SlotHeader),
+    Found(Object),
     Past(Onward),
 }
 
@@ -114,6 +116,7 @@ impl LogReader {
             log,
             budget,
             place,
+            last: place,
             current: None,
             known: tail.map_or((0, 0), |tail| (tail.open.block, tail.next_slot)),
             ahead: FuturesOrdered::new(),
@@ -123,6 +126,23 @@ impl LogReader {
             absent_at: None,
             end_looked_at: None,
         }
+    }
+
+    /// Where the next batch is looked for.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Where the batch was that was read last.
+    pub(crate) fn last_place(&self) -> Place {
+        self.last
+    }
+
+    /// Goes on elsewhere.
+    pub(crate) fn move_to(&mut self, place: Place) {
+        self.current = None;
+        self.go_to(place.block, place.slot);
+        self.place = place;
     }
 
     /// The next batch, or why there is none. Dropping the future loses nothing.
@@ -135,7 +155,9 @@ impl LogReader {
                 return Ok(Event::CaughtUp);
             };
             let slot = self.place.slot;
-            if slot >= current.open.slots || current.end.as_ref().is_some_and(|end| end.excludes(slot)) {
+            if slot >= current.open.slots
+                || current.end.as_ref().is_some_and(|end| end.excludes(slot))
+            {
                 if current.end.as_ref().is_some_and(|end| end.closed) {
                     return Err(self.log.deleted());
                 }
@@ -152,8 +174,8 @@ impl LogReader {
                 }
             };
             match self.judge(&key, object)? {
-                Judged::Valid(object, header) => {
-                    if let Some(batch) = self.take(key, &object, header, held)? {
+                Judged::Valid(object) => {
+                    if let Some(batch) = self.take(key, &object, held)? {
                         return Ok(Event::Batch(batch));
                     }
                 }
@@ -162,9 +184,9 @@ impl LogReader {
                     self.drop_ahead();
                     match self.absent(&key, void).await? {
                         Absence::Wait => return Ok(Event::CaughtUp),
-                        Absence::Found(object, header) => {
+                        Absence::Found(object) => {
                             let held = self.budget.take(1).await;
-                            if let Some(batch) = self.take(key, &object, header, held)? {
+                            if let Some(batch) = self.take(key, &object, held)? {
                                 return Ok(Event::Batch(batch));
                             }
                         }
@@ -244,26 +266,18 @@ impl LogReader {
             return Ok(Judged::Not { void: false });
         };
         let look = match &current.end {
-            Some(end) => {
-                self.log.judge_ended(key, &current.open, end, self.place.slot, &object)?
-            }
+            Some(end) => self.log.judge_ended(key, &current.open, end, self.place.slot, &object)?,
             None => self.log.judge(key, &current.open, &object)?,
         };
         Ok(match look {
-            Look::Valid { slot, .. } => Judged::Valid(object, slot),
+            Look::Valid { .. } => Judged::Valid(object),
             Look::Absent | Look::Void { .. } => Judged::Not { void: true },
         })
     }
 
     /// Moves past a slot and gives its batch, if it has one.
-    fn take(
-        &mut self,
-        key: String,
-        object: &Object,
-        header: SlotHeader,
-        held: Held,
-    ) -> Result<Option<Batch>> {
-        let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
+    fn take(&mut self, key: String, object: &Object, held: Held) -> Result<Option<Batch>> {
+        let Slot { header, batch } = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
         self.guess_bytes = object.bytes.len().max(self.guess_bytes * 7 / 8).max(LEAST_GUESS_BYTES);
         let (block, number) = (self.place.block, self.place.slot);
         if (block, number) >= self.known {
@@ -276,9 +290,10 @@ impl LogReader {
             self.place.slot += 1;
             (self.absent_at, self.end_looked_at) = (None, None);
         }
+        self.last = Place { block, slot: number, offset: self.place.offset };
         let wanted = header.next_offset() > self.place.offset;
         self.place.offset = self.place.offset.max(header.next_offset());
-        Ok(slot.batch.filter(|_| wanted).map(|bytes| Batch { header, bytes, key, held }))
+        Ok(batch.filter(|_| wanted).map(|content| Batch { header, content, key, held }))
     }
 
     /// Decides about a slot that is not there, or does not count.
@@ -303,14 +318,15 @@ impl LogReader {
         if end.is_none() && !open.lease.may_have_expired(env.now_ms()) {
             return Ok(Absence::Wait);
         }
-        let higher = self.next_listed(&open, end.as_ref(), slot).await?;
+        let log = Arc::clone(&self.log);
+        let higher = log.next_listed(&open, end.as_ref(), slot).await?;
         if end.is_none() && higher.is_none() {
             return Ok(Absence::Wait);
         }
         if env.keeps(Rule::ReaderLooksTwice) {
             let again = self.log.store.get(key).await?;
-            if let Judged::Valid(object, header) = self.judge(key, again)? {
-                return Ok(Absence::Found(object, header));
+            if let Judged::Valid(object) = self.judge(key, again)? {
+                return Ok(Absence::Found(object));
             }
         }
         if let Some(slot) = higher {
@@ -335,14 +351,16 @@ impl LogReader {
             (None, _) => false,
         }
     }
+}
 
+impl Log {
     /// The next higher slot of the block that is listed and may count.
     async fn next_listed(&self, open: &Open, end: Option<&End>, slot: u32) -> Result<Option<u32>> {
         let counts = |number: u32, stamp: i64| match end {
             Some(End { verdict: Verdict::Slots(slots), .. }) => number < *slots,
             _ => open.lease.holds(stamp),
         };
-        let listed = self.log.slots(open.block).await?;
+        let listed = self.slots(open.block).await?;
         let higher = listed
             .iter()
             .map(|entry| (entry.number as u32, entry.stamp))
@@ -352,13 +370,13 @@ impl LogReader {
 }
 
 enum Judged {
-    Valid(Object, SlotHeader),
+    Valid(Object),
     Not { void: bool },
 }
 
 impl Batch {
-    /// The batch's records from `offset` on.
-    pub(crate) fn records(&self) -> Result<crate::batch::Records> {
-        crate::batch::decode(&self.bytes).map_err(|error| Error::corrupt(&self.key, error))
+    /// The batch's records.
+    pub(crate) fn records(&self) -> Result<Records> {
+        self.content.records().map_err(|error| Error::corrupt(&self.key, error))
     }
 }

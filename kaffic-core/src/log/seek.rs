@@ -67,7 +67,9 @@ impl Slots<'_> {
     async fn header(&self, index: u64) -> Result<Option<SlotHeader>> {
         let slot = self.numbers[index as usize];
         let key = self.log.id.slot(self.open.block, slot);
-        let Some(object) = self.log.store.get_start(&key, PROBE_LEN).await? else { return Ok(None) };
+        let Some(object) = self.log.store.get_start(&key, PROBE_LEN).await? else {
+            return Ok(None);
+        };
         let look = match &self.end {
             Some(end) => self.log.judge_ended(&key, &self.open, end, slot, &object)?,
             None => self.log.judge(&key, &self.open, &object)?,
@@ -143,10 +145,12 @@ impl Log {
             return Ok(tail.open.clone());
         }
         let before = &before;
-        let after = search(tail.open.block, |block| async move {
-            Ok(before(&self.open_there(block).await?))
-        })
-        .await?;
+        let after =
+            search(
+                tail.open.block,
+                |block| async move { Ok(before(&self.open_there(block).await?)) },
+            )
+            .await?;
         self.open_there(after.saturating_sub(1)).await
     }
 
@@ -177,7 +181,12 @@ impl Log {
     }
 
     /// The first slot with records from a block and slot on.
-    async fn first_from(&self, block: u64, slot: u32, tail: Option<&Tail>) -> Result<Option<Place>> {
+    async fn first_from(
+        &self,
+        block: u64,
+        slot: u32,
+        tail: Option<&Tail>,
+    ) -> Result<Option<Place>> {
         let Some(tail) = tail else { return Ok(None) };
         let (mut block, mut slot) = (block, slot);
         while block <= tail.open.block {
@@ -224,7 +233,7 @@ impl Log {
         let Some(object) = self.store.get(&key).await? else { return Ok(place) };
         let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
         let Some(batch) = slot.batch else { return Ok(place) };
-        let records = crate::batch::decode(&batch).map_err(|error| Error::corrupt(&key, error))?;
+        let records = batch.records().map_err(|error| Error::corrupt(&key, error))?;
         for record in records {
             let record = record.map_err(|error| Error::corrupt(&key, error))?;
             if record.timestamp >= unix_ms {

@@ -81,11 +81,5 @@ impl Log {
 }
 
 fn ended(open: Open, end: End) -> Tail {
-    Tail {
-        next_slot: open.slots,
-        next_offset: end.next_offset,
-        newest: None,
-        end: Some(end),
-        open,
-    }
+    Tail { next_slot: open.slots, next_offset: end.next_offset, newest: None, end: Some(end), open }
 }

@@ -191,7 +191,8 @@ impl Producer {
         self.inner.closed.store(true, Ordering::Release);
         let flushed = self.flush().await;
         let lanes = self.inner.lanes.iter().filter_map(OnceLock::get);
-        let closed: Result<()> = join_all(lanes.map(|lane| lane.close())).await.into_iter().collect();
+        let closed: Result<()> =
+            join_all(lanes.map(|lane| lane.close())).await.into_iter().collect();
         flushed.and(closed)
     }
 }
@@ -245,7 +246,10 @@ impl Inner {
             let most = self.config.max_in_flight_bytes;
             Err(Error::new(
                 kind,
-                format!("topic {}: {most} bytes are under way (max_in_flight_bytes){what}", self.topic.name),
+                format!(
+                    "topic {}: {most} bytes are under way (max_in_flight_bytes){what}",
+                    self.topic.name
+                ),
             ))
         };
         if self.config.when_full == WhenFull::Fail {

@@ -54,7 +54,9 @@ impl Store {
         }
         match self.get(key).await? {
             Some(object) => Ok(object.bytes == first),
-            None => Err(Error::new(ErrorKind::Unavailable, format!("{key} is not there after a put"))),
+            None => {
+                Err(Error::new(ErrorKind::Unavailable, format!("{key} is not there after a put")))
+            }
         }
     }
 }

@@ -13,7 +13,8 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -72,17 +73,22 @@ impl FileStore {
                 }
                 _ => crate::ErrorKind::Unavailable,
             };
-            crate::Error::new(kind, format!("{what} {}: {error}", root.display())).with_source(error)
+            crate::Error::new(kind, format!("{what} {}: {error}", root.display()))
+                .with_source(error)
         };
         make_dirs(root).map_err(|error| failed("can't make the store's directory", error))?;
         let root = root.canonicalize().map_err(|error| failed("can't open the store", error))?;
         let inner = LocalFileSystem::new_with_prefix(&root)
             .map_err(|error| {
-                crate::Error::new(crate::ErrorKind::Unavailable, format!("can't open the store: {error}"))
+                crate::Error::new(
+                    crate::ErrorKind::Unavailable,
+                    format!("can't open the store: {error}"),
+                )
             })?
             .with_fsync(true);
         let prefix = staging_prefix();
-        let shared = Shared { root, prefix, next: AtomicU64::new(0), broken: AtomicBool::new(false) };
+        let shared =
+            Shared { root, prefix, next: AtomicU64::new(0), broken: AtomicBool::new(false) };
         shared.sweep();
         Ok(Self { inner, shared: Arc::new(shared) })
     }
@@ -120,7 +126,12 @@ impl Shared {
     }
 
     /// Makes an object appear whole and durable, or fails with [`ErrorKind::AlreadyExists`].
-    fn create(&self, target: &FsPath, payload: &PutPayload, limit: Option<Duration>) -> io::Result<()> {
+    fn create(
+        &self,
+        target: &FsPath,
+        payload: &PutPayload,
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
         self.check()?;
         let staging = self.root.join(STAGING_DIR);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -167,7 +178,9 @@ impl Shared {
                 self.fsync_dir(parent)?;
                 Err(error)
             }
-            Err(error) if error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(1) => {
+            Err(error)
+                if error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(1) =>
+            {
                 Err(io::Error::new(ErrorKind::Unsupported, "this filesystem has no hard links"))
             }
             Err(error) => Err(error),
@@ -179,7 +192,9 @@ impl Shared {
     fn read(&self, file: &FsPath, options: &GetOptions) -> io::Result<Option<FileRead>> {
         self.check()?;
         let mut file = match File::open(file) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
                 return Ok(None);
             }
             other => other?,

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use filesystem::StagingLimit;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,22 +145,23 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>, prefix: &str, env: Arc<dyn Env>) -> Result<Self> {
+    pub(crate) fn new(
+        inner: Arc<dyn ObjectStore>,
+        prefix: &str,
+        env: Arc<dyn Env>,
+    ) -> Result<Self> {
         let root = Path::parse(prefix).map_err(|error| {
             Error::invalid(format!("store prefix {prefix:?} is not a path")).with_source(error)
         })?;
-        Ok(Self {
-            inner,
-            root,
-            env,
-            counters: Arc::default(),
-            contract: Arc::default(),
-        })
+        Ok(Self { inner, root, env, counters: Arc::default(), contract: Arc::default() })
     }
 
     fn path(&self, key: &str) -> Result<Path> {
-        let text =
-            if self.root.as_ref().is_empty() { key.to_owned() } else { format!("{}/{key}", self.root) };
+        let text = if self.root.as_ref().is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}/{key}", self.root)
+        };
         Path::parse(&text)
             .map_err(|error| Error::internal(format!("key {key:?} is no path")).with_source(error))
     }
@@ -181,7 +184,8 @@ impl Store {
             None => Ok(Put::Unclear(self.timed_out("put", key))),
             Some(Ok(_)) => Ok(Put::Created),
             Some(Err(
-                object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. },
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
             )) => Ok(Put::Exists),
             Some(Err(error)) => {
                 let error = self.failed("put", key, error);
@@ -276,7 +280,12 @@ impl Store {
         self.inner
             .list(Some(&path))
             .map_ok(|meta| {
-                meta.location.parts().skip(strip).map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/")
+                meta.location
+                    .parts()
+                    .skip(strip)
+                    .map(|p| p.as_ref().to_owned())
+                    .collect::<Vec<_>>()
+                    .join("/")
             })
             .map_err(|error| self.failed("list", dir, error))
             .try_collect()

@@ -17,11 +17,14 @@ pub(crate) fn open_url(text: &str) -> Result<Arc<dyn ObjectStore>> {
         "memory" if url.host_str().is_none() && matches!(url.path(), "" | "/") => {
             Ok(Arc::new(InMemory::new()))
         }
-        "memory" => Err(Error::invalid(format!("store URL {text:?}: nothing may follow memory://"))),
+        "memory" => {
+            Err(Error::invalid(format!("store URL {text:?}: nothing may follow memory://")))
+        }
         "file" => {
-            let path = url.to_file_path().map_err(|()| {
+            let path = url.to_file_path().ok().filter(|path| path.parent().is_some());
+            let path = path.ok_or_else(|| {
                 Error::invalid(format!(
-                    "store URL {text:?} has no absolute path; write file:///the/path"
+                    "store URL {text:?} names no directory; write file:///the/path"
                 ))
             })?;
             Ok(Arc::new(FileStore::open(&path)?))
@@ -37,7 +40,16 @@ mod tests {
 
     #[test]
     fn bad_urls_are_named() {
-        for bad in ["", "/tmp/x", "file://", "file://host/x", "memory://name", "ftp://x/y", "s3"] {
+        for bad in [
+            "",
+            "/tmp/x",
+            "file://",
+            "file:///",
+            "file://host/x",
+            "memory://name",
+            "ftp://x/y",
+            "s3",
+        ] {
             let error = open_url(bad).map(|_| ()).expect_err(bad);
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{bad}");
             assert!(error.to_string().contains(bad), "{error}");

@@ -4,7 +4,7 @@
 
 use super::{DecodedRecord, samples};
 use crate::batch::{Compression, check, decode};
-use crate::partitioner::partition_for_key;
+use crate::producer::partition_for_key;
 use crate::record::{Header, Record};
 use crate::slot::{SlotHeader, SlotKind};
 use bytes::Bytes;

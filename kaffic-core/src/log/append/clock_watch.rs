@@ -10,7 +10,8 @@ impl Appender {
     /// Whether the next put should be read back to look at its stamp: at first, and from then on
     /// every K/2.
     pub(super) fn clock_is_due(&self, now: Duration) -> bool {
-        self.clock_checked.is_none_or(|checked| now.saturating_sub(checked) > self.log.staging_limit() / 2)
+        self.clock_checked
+            .is_none_or(|checked| now.saturating_sub(checked) > self.log.staging_limit() / 2)
     }
 
     /// Compares the stamp of a put of ours with our clock before and after it. A writer whose

@@ -28,8 +28,7 @@ impl Fairness {
 
     /// A put of ours took this long.
     pub(super) fn put_took(&mut self, time: Duration) {
-        self.put_time =
-            if self.put_time.is_zero() { time } else { (self.put_time * 7 + time) / 8 };
+        self.put_time = if self.put_time.is_zero() { time } else { (self.put_time * 7 + time) / 8 };
     }
 
     /// A slot was won: others come first now.

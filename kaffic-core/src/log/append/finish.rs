@@ -76,7 +76,8 @@ impl Appender {
     pub(crate) async fn close_for_ever(&mut self) -> Result<()> {
         self.closing = true;
         loop {
-            if !self.position().await?.ended {
+            self.find_position().await?;
+            if !self.known_position()?.ended {
                 self.seal().await?;
                 continue;
             }
