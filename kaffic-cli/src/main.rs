@@ -38,7 +38,7 @@ Exit codes: 0 done, 1 failed, 2 the call was wrong, 130 interrupted.";
 struct Cli {
     /// Where the log is stored: file:///path or memory://. By default a directory in the user's
     /// data home ($XDG_DATA_HOME/kaffic, or ~/.local/share/kaffic)
-    #[arg(long, global = true, env = "KAFFIC_STORE", value_name = "URL")]
+    #[arg(long, global = true, env = "KAFFIC_STORE", value_name = "URL", display_order = 1000)]
     store: Option<String>,
     #[command(subcommand)]
     command: Command,
