@@ -9,44 +9,44 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A `file://` store that goes away with the test.
-pub struct Store {
+pub(crate) struct Store {
     directory: TempDir,
 }
 
 impl Store {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
     /// A store with one topic.
-    pub fn with_topic(name: &str, partitions: u32) -> Self {
+    pub(crate) fn with_topic(name: &str, partitions: u32) -> Self {
         let store = Self::new();
         store.ok(&["topic", "create", name, "--partitions", &partitions.to_string()], b"");
         store
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("file://{}", self.path().display())
     }
 
     /// `kaffic ARGS` on this store.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = kaffic(args);
         command.env("KAFFIC_STORE", self.url());
         command
     }
 
     /// Runs to the end, whatever that is.
-    pub fn run(&self, args: &[&str], input: &[u8]) -> Output {
+    pub(crate) fn run(&self, args: &[&str], input: &[u8]) -> Output {
         run(&mut self.command(args), input)
     }
 
     /// Runs, must succeed in silence, and gives what it printed.
-    pub fn ok(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
+    pub(crate) fn ok(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
         let output = self.run(args, input);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}: {:?}: {errors}", output.status);
@@ -55,17 +55,17 @@ impl Store {
     }
 
     /// Runs, must succeed, and gives the JSON that it printed.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_slice(&self.ok(args, b"")).unwrap()
     }
 
     /// Runs, must succeed, and gives the lines of JSON that it printed.
-    pub fn json_lines(&self, args: &[&str], input: &[u8]) -> Vec<Value> {
+    pub(crate) fn json_lines(&self, args: &[&str], input: &[u8]) -> Vec<Value> {
         json_lines(&self.ok(args, input))
     }
 
     /// Runs, must end with `code`, and gives its complaint.
-    pub fn fails(&self, args: &[&str], code: i32) -> String {
+    pub(crate) fn fails(&self, args: &[&str], code: i32) -> String {
         let output = self.run(args, b"");
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// All files below a directory of the store, in order.
-    pub fn files(&self, below: &str) -> Vec<PathBuf> {
+    pub(crate) fn files(&self, below: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut left = vec![self.path().join(below)];
         while let Some(path) = left.pop() {
@@ -90,14 +90,14 @@ impl Store {
 }
 
 /// `kaffic ARGS` with nothing of the caller's environment that matters to it.
-pub fn kaffic(args: &[&str]) -> Command {
+pub(crate) fn kaffic(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaffic"));
     command.args(args).env_remove("KAFFIC_STORE").env_remove("XDG_DATA_HOME");
     command
 }
 
 /// Runs `command` to its end with `input`.
-pub fn run(command: &mut Command, input: &[u8]) -> Output {
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
     let mut child = start(command);
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
@@ -108,21 +108,21 @@ pub fn run(command: &mut Command, input: &[u8]) -> Output {
 }
 
 /// Starts `command` with pipes on all sides.
-pub fn start(command: &mut Command) -> Child {
+pub(crate) fn start(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Sends a signal by name.
-pub fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
     assert!(status.unwrap().success());
 }
 
-pub fn json_lines(text: &[u8]) -> Vec<Value> {
+pub(crate) fn json_lines(text: &[u8]) -> Vec<Value> {
     serde_json::Deserializer::from_slice(text).into_iter().map(|value| value.unwrap()).collect()
 }
 
 /// The values of records printed as JSON, as text.
-pub fn values(records: &[Value]) -> Vec<&str> {
+pub(crate) fn values(records: &[Value]) -> Vec<&str> {
     records.iter().map(|record| record["value"].as_str().unwrap()).collect()
 }
