@@ -1,2 +1,119 @@
-//! The `kaffic` command.
-fn main() {}
+//! The `kaffic` command: arguments, and which file does the work.
+//!
+//! Exit codes are part of the interface: 0 done, 1 failed, 2 the call was wrong, 130 interrupted.
+
+mod bench;
+mod consume;
+mod format;
+mod input;
+mod output;
+mod position;
+mod produce;
+mod progress;
+mod signals;
+mod stop;
+mod store;
+mod topic;
+mod units;
+mod verify;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use signals::Interrupt;
+use std::process::ExitCode;
+use stop::Stop;
+
+const AFTER_HELP: &str = "\
+Examples:
+  kaffic topic create orders --partitions 3
+  tail -f orders.log | kaffic produce orders --key-separator :
+  kaffic consume orders --from last:10 --format json
+  kaffic consume orders --follow
+  kaffic --store file:///mnt/log verify orders
+
+Exit codes: 0 done, 1 failed, 2 the call was wrong, 130 interrupted.";
+
+/// A message log with no broker: topics, partitions and offsets on any object storage.
+#[derive(Debug, Parser)]
+#[command(name = "kaffic", version, after_help = AFTER_HELP, subcommand_required = true)]
+struct Cli {
+    /// Where the log is stored: file:///path or memory://. By default a directory in the user's
+    /// data home ($XDG_DATA_HOME/kaffic, or ~/.local/share/kaffic)
+    #[arg(long, global = true, env = "KAFFIC_STORE", value_name = "URL", display_order = 1000)]
+    store: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create, list, describe and delete topics
+    #[command(subcommand)]
+    Topic(topic::Command),
+    /// Append lines of standard input or of a file to a topic
+    Produce(produce::Args),
+    /// Print the records of a topic
+    Consume(consume::Args),
+    /// Read everything in a topic and say what is wrong and where
+    Verify(verify::Args),
+    /// Measure produce, catch-up and end-to-end on this store
+    Bench(bench::Args),
+    /// One of the writers that bench starts
+    #[command(hide = true)]
+    BenchWriter(bench::writer::Args),
+    /// Print a shell's completion script
+    #[command(
+        after_help = "Example:\n  kaffic completions bash > ~/.local/share/bash-completion/completions/kaffic"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Stop::failed(format!("cannot start: {error}")).report(),
+    };
+    let result = runtime.block_on(run(cli));
+    // A thread may still wait for standard input; nothing is lost by leaving it there.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => stop.report(),
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Stop> {
+    if let Command::Completions { shell } = cli.command {
+        return completions(shell);
+    }
+    let interrupt = Interrupt::install()?;
+    let url = store::url(cli.store)?;
+    match cli.command {
+        Command::Topic(command) => interrupt.cut(topic::run(&url, command)).await,
+        Command::Produce(args) => produce::run(&url, args, interrupt).await,
+        Command::Consume(args) => consume::run(&url, args, interrupt).await,
+        Command::Verify(args) => interrupt.cut(verify::run(&url, args)).await,
+        Command::Bench(args) => bench::run(&url, args, interrupt).await,
+        Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&url, args)).await,
+        Command::Completions { .. } => Ok(()),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Stop> {
+    let mut out = output::Output::stdout();
+    clap_complete::generate(shell, &mut Cli::command(), "kaffic", out.buffer());
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,83 @@
+//! Clients of the store under test, one for each phase, and what they leave behind.
+
+use crate::stop::{Stop, say};
+use crate::store;
+use crate::units;
+use kaffic_core::env::{Env, SystemEnv};
+use kaffic_core::object_store::{ObjectStore, memory::InMemory};
+use kaffic_core::{ErrorKind, Kaffic};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Makes clients of one store. They share nothing but the store, so what each of them requests
+/// is counted apart.
+#[derive(Debug)]
+pub(super) struct Clients {
+    url: String,
+    memory: Option<Arc<dyn ObjectStore>>,
+}
+
+impl Clients {
+    pub(super) fn new(url: &str) -> Self {
+        let in_memory = url.starts_with("memory:");
+        let memory = in_memory.then(|| Arc::new(InMemory::new()) as Arc<dyn ObjectStore>);
+        Self { url: url.to_owned(), memory }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn in_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// The directory of a `file://` store.
+    pub(super) fn directory(&self) -> Option<PathBuf> {
+        store::directory(&self.url)
+    }
+
+    /// Where the batches of `topic` are, on a `file://` store.
+    pub(super) fn data_directory(&self, topic: &str) -> Option<PathBuf> {
+        Some(self.directory()?.join("data").join(topic))
+    }
+
+    pub(super) async fn connect(&self) -> Result<Kaffic, Stop> {
+        Ok(match &self.memory {
+            Some(store) => Kaffic::builder().store(store.clone(), "").connect().await?,
+            None => Kaffic::connect(&self.url).await?,
+        })
+    }
+
+    /// A topic name that nobody uses.
+    pub(super) fn new_topic_name(&self) -> String {
+        format!("bench-{:016x}", SystemEnv::new().random())
+    }
+
+    /// Deletes the topics whose names begin with `topic`.
+    pub(super) async fn clean(&self, topic: &str) -> Result<(), Stop> {
+        let topics = self.connect().await?.topics();
+        for found in topics.list().await? {
+            if !found.name.starts_with(topic) {
+                continue;
+            }
+            let deletion = match topics.delete(&found.name).await {
+                Err(error) if error.kind() == ErrorKind::TopicNotFound => continue,
+                deletion => deletion?,
+            };
+            // The log keeps objects for a while after a deletion, for writers that know nothing
+            // of it. There are none here, and the files may be large.
+            match self.data_directory(&found.name) {
+                Some(directory) => {
+                    let _ = std::fs::remove_dir_all(directory);
+                }
+                None if deletion.remaining > 0 && !self.in_memory() => {
+                    let after = deletion.removable_at_ms.map(units::show_time).unwrap_or_default();
+                    say(&format!("delete topic {} again after {after}", found.name));
+                }
+                None => (),
+            }
+        }
+        Ok(())
+    }
+}

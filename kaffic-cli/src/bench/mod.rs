@@ -1,0 +1,187 @@
+//! `kaffic bench`: what this store gives, and what kaffic takes of it.
+//!
+//! Three phases on a topic of its own: produce; catch-up, a fresh consumer from the beginning;
+//! end-to-end, a consumer that follows while a producer runs. Each phase has its own client, so
+//! its request counts are its own. Latency is taken between two readings of one monotonic clock,
+//! the first of which travels in the record.
+
+mod clients;
+mod contend;
+mod follow;
+mod load;
+mod payload;
+mod raw;
+mod report;
+mod stats;
+mod text;
+pub(crate) mod writer;
+
+use crate::output::{Output, json};
+use crate::produce::Codec;
+use crate::progress::Progress;
+use crate::signals::Interrupt;
+use crate::stop::{Stop, say};
+use crate::units::{self, Rate};
+use clients::Clients;
+use kaffic_core::TopicConfig;
+use kaffic_core::env::SystemEnv;
+use load::Limit;
+use report::Report;
+use std::sync::Arc;
+use std::time::Duration;
+
+const AFTER_HELP: &str = "\
+The phases are produce, catch-up (a fresh consumer from the beginning) and end-to-end (a consumer
+follows a producer). Without --rate the first runs as fast as it can, the last at a tenth of what
+the first reached, since at full speed latency only tells how long the queue is. Values are hex
+digits in random order, so codecs have something to do.
+
+--raw, on file:// stores, puts files of the very sizes of the log's objects, fsynced, one after the
+other, and reads the log's objects back, with nothing of kaffic in between; ratios are kaffic / raw.
+The puts that are compared with the median of acknowledgements go at the same pace as the log's.
+
+--writers N starts N processes that always have data for one topic, counts what each of them gets
+stored in the same span of time, and compares with a single one. Jain's index is 1 where all get
+the same.
+
+Examples:
+  kaffic bench --duration 10s --raw
+  kaffic bench --record-size 100B --rate 1MiB/s --partitions 3 --json
+  kaffic bench --writers 10 --duration 20s";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    shape: Shape,
+    /// Records or bytes a second, like 5000/s or 10MiB/s; as fast as possible without it
+    #[arg(long, value_name = "RATE", value_parser = Rate::parse)]
+    rate: Option<Rate>,
+    /// The number of partitions
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    partitions: u32,
+    /// How long the producing phases take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration)]
+    duration: Duration,
+    /// Send this many records in each producing phase, however long it takes
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    records: Option<u64>,
+    /// Measure plain files beside it (file:// stores)
+    #[arg(long)]
+    raw: bool,
+    /// Measure how N processes share one topic, and nothing else
+    #[arg(long, value_name = "N", conflicts_with_all = ["raw", "rate", "records"], value_parser = clap::value_parser!(u32).range(1..=1000))]
+    writers: Option<u32>,
+    /// Do not delete the topic
+    #[arg(long)]
+    keep: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is sent and how.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Shape {
+    /// The size of values, 8 bytes at least
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = record_size)]
+    record_size: u64,
+    /// How long a batch waits for more records
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration)]
+    linger: Duration,
+    /// Compress batches
+    #[arg(long, value_name = "CODEC", value_enum, default_value_t = Codec::None)]
+    compression: Codec,
+}
+
+fn record_size(text: &str) -> Result<u64, String> {
+    match units::size(text)? {
+        size @ 8..=0x4000_0000 => Ok(size),
+        _ => Err("a value has 8 bytes to 1 GiB here".to_owned()),
+    }
+}
+
+pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
+    let clients = Clients::new(url);
+    if args.raw && clients.directory().is_none() {
+        return Err(Stop::usage(format!("--raw needs a file:// store, and this is {url}")));
+    }
+    if args.writers.is_some() && clients.in_memory() {
+        return Err(Stop::usage("--writers needs a store that processes can share"));
+    }
+    let topic = clients.new_topic_name();
+    let config = TopicConfig::new().partitions(args.partitions);
+    let result = interrupt.cut(measure(&clients, &args, &topic, config)).await;
+    if args.keep {
+        say(&format!("topics {topic}* are kept"));
+        return result;
+    }
+    let cleaned = clients.clean(&topic).await;
+    result.and(cleaned)
+}
+
+async fn measure(
+    clients: &Clients,
+    args: &Args,
+    topic: &str,
+    config: TopicConfig,
+) -> Result<(), Stop> {
+    let mut out = Output::stdout();
+    if let Some(writers) = args.writers {
+        let report = contend::run(clients, args, topic, config, writers).await?;
+        match args.json {
+            true => out.line(&json(&report)?),
+            false => text::contention(&report, out.buffer()),
+        }
+    } else {
+        clients.connect().await?.topics().create(topic, config).await?;
+        let report = phases(clients, args, topic).await?;
+        match args.json {
+            true => out.line(&json(&report)?),
+            false => text::report(&report, out.buffer()),
+        }
+    }
+    out.flush()
+}
+
+async fn phases(clients: &Clients, args: &Args, topic: &str) -> Result<Report, Stop> {
+    let env = Arc::new(SystemEnv::new());
+    let progress = Progress::count("records", false);
+    let rate = args.rate.map(|rate| rate.records_per_second(args.shape.record_size));
+    let limit = match args.records {
+        Some(records) => Limit { records, duration: Duration::MAX },
+        None => Limit { records: u64::MAX, duration: args.duration },
+    };
+
+    progress.stage("produce");
+    let plan = load::Plan { shape: &args.shape, rate, limit };
+    let produce = load::run(clients, topic, &plan, &env, &progress).await?;
+    progress.stage("catch-up");
+    let catch_up = follow::catch_up(clients, topic, &env, &progress).await?;
+
+    let mut raw = raw::Baseline::new(clients, topic, args.raw)?;
+    if let Some(raw) = &mut raw {
+        progress.stage("raw puts and gets of the same sizes");
+        raw.throughput(&env).await?;
+    }
+
+    progress.stage("end-to-end");
+    let paced = rate.unwrap_or(produce.records_per_s / 10.0).max(1.0);
+    let limit = match args.records {
+        Some(_) if rate.is_none() => Limit { duration: args.duration, ..limit },
+        _ => limit,
+    };
+    let plan = load::Plan { rate: Some(paced), limit, ..plan };
+    let end_to_end = follow::end_to_end(clients, topic, &plan, &env, &progress).await?;
+
+    if let Some(raw) = &mut raw {
+        progress.stage("raw puts at the same pace");
+        // With a rate of its own the first phase is paced, and nothing reads beside it.
+        match rate {
+            Some(_) => raw.paced_like_produce(produce.seconds, &env).await?,
+            None => raw.paced_like_end_to_end(end_to_end.produce.seconds, &env).await?,
+        }
+    }
+    let raw = raw.map(raw::Baseline::finish);
+    Ok(Report::new(args, clients.url(), produce, catch_up, end_to_end, raw))
+}

@@ -1,0 +1,144 @@
+//! `kaffic consume`: records to standard output.
+
+use crate::format::Format;
+use crate::output::Output;
+use crate::position;
+use crate::progress::Progress;
+use crate::signals::Interrupt;
+use crate::stop::Stop;
+use kaffic_core::{Consumer, Kaffic, ResetPolicy, Start, Until};
+use std::time::Duration;
+
+/// Records taken from the consumer at a time.
+const AT_A_TIME: usize = 4096;
+/// How long to wait for records when there is nothing to print meanwhile.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+
+const AFTER_HELP: &str = "\
+Records of a partition come in the order of their offsets. Without --follow it ends at the end
+offsets seen at its start. With several partitions --from and --until apply to each of them.
+
+Formats:
+  value  the value's bytes and a newline; a null value is an empty line
+  text   partition, offset, time, key, value and headers, separated by tabs; control characters and
+         bytes that are not UTF-8 are escaped (\\n, \\t, \\x00, \\xff), null is \\N
+  json   an object a line with topic, partition, offset, timestamp (Unix milliseconds), key, value
+         and headers ([{\"name\": ..., \"value\": ...}, ...]); key and values are strings where they
+         are UTF-8, {\"base64\": \"...\"} where they are not, or null
+
+Examples:
+  kaffic consume orders --from last:10 --format json
+  kaffic consume orders --follow --from latest
+  kaffic consume orders --from time:2026-01-31T00:00:00Z --until time:2026-02-01T00:00:00Z
+  kaffic consume orders --partition 0 --from offset:5000 --max 100 --format text";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The topic
+    topic: String,
+    /// Where to start: earliest, latest, offset:N, time:RFC3339 (the first record at or after
+    /// it) or last:N (N offsets before the end)
+    #[arg(long, value_name = "WHERE", default_value = "earliest", value_parser = position::start)]
+    from: Start,
+    /// Where to end: latest (the end seen at the start), offset:N or time:RFC3339, which are not
+    /// printed themselves
+    #[arg(long, value_name = "WHERE", value_parser = position::until, conflicts_with = "follow")]
+    until: Option<Until>,
+    /// Read this partition only; may be repeated
+    #[arg(long, short, value_name = "N")]
+    partition: Vec<u32>,
+    /// End after N records
+    #[arg(long, value_name = "N")]
+    max: Option<u64>,
+    /// Go on waiting for new records
+    #[arg(long)]
+    follow: bool,
+    /// How records are printed
+    #[arg(long, value_enum, default_value_t = Format::Value, hide_possible_values = true)]
+    format: Format,
+    /// Where to go on when the records to be read have expired: earliest, latest or error
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnExpired::Earliest, hide_possible_values = true)]
+    on_expired: OnExpired,
+}
+
+/// What to do where records have expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OnExpired {
+    Earliest,
+    Latest,
+    Error,
+}
+
+impl From<OnExpired> for ResetPolicy {
+    fn from(policy: OnExpired) -> Self {
+        match policy {
+            OnExpired::Earliest => Self::Earliest,
+            OnExpired::Latest => Self::Latest,
+            OnExpired::Error => Self::Error,
+        }
+    }
+}
+
+pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
+    let mut consumer = interrupt.cut(consumer(url, &args)).await?;
+    let mut out = Output::stdout();
+    let printed = print(&mut consumer, &args, &interrupt, &mut out).await;
+    match printed {
+        Err(Stop::OutputClosed) => Err(Stop::OutputClosed),
+        other => out.flush().and(other),
+    }
+}
+
+async fn consumer(url: &str, args: &Args) -> Result<Consumer, Stop> {
+    let client = Kaffic::connect(url).await?;
+    let builder = match args.partition.is_empty() {
+        true => client.consumer().topic(&args.topic),
+        false => client.consumer().assign(&args.topic, args.partition.iter().copied()),
+    };
+    let until = match args.follow {
+        true => Until::Forever,
+        false => args.until.unwrap_or(Until::Latest),
+    };
+    Ok(builder.start(args.from).until(until).reset(args.on_expired.into()).build().await?)
+}
+
+async fn print(
+    consumer: &mut Consumer,
+    args: &Args,
+    interrupt: &Interrupt,
+    out: &mut Output,
+) -> Result<(), Stop> {
+    let progress = progress();
+    let mut count = 0;
+    let max = args.max.unwrap_or(u64::MAX);
+    while count < max {
+        let at_most = AT_A_TIME.min(usize::try_from(max - count).unwrap_or(usize::MAX));
+        // What is not printed yet must not wait for what may never come.
+        let wait = if out.is_empty() { IDLE_WAIT } else { Duration::ZERO };
+        let records = tokio::select! {
+            biased;
+            () = interrupt.wait() => return Err(Stop::Interrupted(None)),
+            records = consumer.poll(at_most, wait) => records?,
+        };
+        if records.is_empty() {
+            out.flush()?;
+            if consumer.is_finished() {
+                break;
+            }
+        }
+        for record in &records {
+            args.format.write(record, out.buffer());
+            out.spill()?;
+        }
+        count += records.len() as u64;
+        progress.set(count);
+    }
+    Ok(())
+}
+
+/// Shown only where the records themselves go elsewhere.
+fn progress() -> Progress {
+    use std::io::IsTerminal;
+    Progress::count("records", std::io::stdout().is_terminal())
+}

@@ -1,0 +1,66 @@
+//! Which store a command works on: the URL that was given, or a directory in the user's data home.
+
+use crate::stop::{Stop, say};
+use std::path::{Path, PathBuf};
+use url::Url;
+
+/// The URL given, or that of the default directory. The directory is made at its first use, which
+/// is said once on standard error, so that nobody wonders where the records went.
+pub(crate) fn url(given: Option<String>) -> Result<String, Stop> {
+    if let Some(given) = given {
+        return if given.is_empty() {
+            Err(Stop::usage("the store's URL is empty"))
+        } else {
+            Ok(given)
+        };
+    }
+    let directory = default_directory(std::env::var_os("XDG_DATA_HOME"), std::env::home_dir())
+        .ok_or_else(|| Stop::usage("there is no home directory; name a store with --store URL"))?;
+    let url = Url::from_file_path(&directory)
+        .map_err(|()| Stop::usage(format!("{} is not an absolute path", directory.display())))?;
+    if !directory.exists() {
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            Stop::failed(format!("cannot create {}: {error}", directory.display()))
+        })?;
+        say(&format!("no --store given; records are kept in {url}"));
+    }
+    Ok(url.into())
+}
+
+fn default_directory(
+    data_home: Option<std::ffi::OsString>,
+    home: Option<PathBuf>,
+) -> Option<PathBuf> {
+    // A relative $XDG_DATA_HOME is to be ignored, says its specification.
+    let data_home = data_home.map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = home.filter(|path| path.is_absolute());
+    Some(data_home.or_else(|| home.map(|home| home.join(".local/share")))?.join("kaffic"))
+}
+
+/// The directory of a `file://` store; `None` for any other.
+pub(crate) fn directory(url: &str) -> Option<PathBuf> {
+    let url = Url::parse(url).ok().filter(|url| url.scheme() == "file")?;
+    url.to_file_path().ok().filter(|path| path != Path::new("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_in_the_data_home() {
+        let home = || Some(PathBuf::from("/home/u"));
+        let of = |data: Option<&str>| default_directory(data.map(Into::into), home());
+        assert_eq!(of(Some("/data")), Some("/data/kaffic".into()));
+        assert_eq!(of(None), Some("/home/u/.local/share/kaffic".into()));
+        assert_eq!(of(Some("relative")), Some("/home/u/.local/share/kaffic".into()));
+        assert_eq!(default_directory(None, None), None);
+    }
+
+    #[test]
+    fn only_file_stores_have_a_directory() {
+        assert_eq!(directory("file:///tmp/a%20b"), Some("/tmp/a b".into()));
+        assert_eq!(directory("memory://"), None);
+        assert_eq!(directory("nonsense"), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! `kaffic topic`: create, list, describe, delete.
+
+use crate::output::{Output, json};
+use crate::stop::Stop;
+use crate::units;
+use futures_util::{StreamExt, TryStreamExt};
+use kaffic_core::{Deletion, Kaffic, MinExpiry, TopicConfig, TopicDescription};
+use serde::Serialize;
+
+/// Partitions whose offsets are asked for at once.
+const AT_ONCE: usize = 16;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Create a topic
+    #[command(after_help = "Examples:\n  kaffic topic create orders --partitions 3\n  \
+                            kaffic topic create audit --min-expiry never")]
+    Create {
+        /// The topic's name: letters, digits, '.', '_' and '-'
+        name: String,
+        /// The number of partitions; fixed for the topic's life
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        partitions: u32,
+        /// The least age at which the storage may delete messages: a duration like 24h, or never
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = units::min_expiry)]
+        min_expiry: MinExpiry,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the topics of the store
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a topic's settings and the earliest and end offset of every partition
+    Describe {
+        /// The topic's name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a topic and its records
+    Delete {
+        /// The topic's name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A topic as JSON.
+#[derive(Debug, Serialize)]
+struct TopicJson<'a> {
+    name: &'a str,
+    partitions: u32,
+    min_expiry: String,
+    incarnation: u32,
+    created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offsets: Option<&'a [Offsets]>,
+}
+
+/// The offsets of a partition that can be read.
+#[derive(Debug, Serialize)]
+struct Offsets {
+    partition: u32,
+    earliest: i64,
+    end: i64,
+}
+
+pub(crate) async fn run(url: &str, command: Command) -> Result<(), Stop> {
+    let client = Kaffic::connect(url).await?;
+    let topics = client.topics();
+    let mut out = Output::stdout();
+    match command {
+        Command::Create { name, partitions, min_expiry, json } => {
+            let config = TopicConfig::new().partitions(partitions).min_expiry(min_expiry);
+            let topic = topics.create(&name, config).await?;
+            match json {
+                true => out.line(&self::json(&shape(&topic, None))?),
+                false => out.line(&format!("created topic {}", summary(&topic))),
+            }
+        }
+        Command::List { json } => {
+            let found = topics.list().await?;
+            match json {
+                true => {
+                    let shapes: Vec<_> = found.iter().map(|topic| shape(topic, None)).collect();
+                    out.line(&self::json(&shapes)?);
+                }
+                false => found.iter().for_each(|topic| out.line(&summary(topic))),
+            }
+        }
+        Command::Describe { name, json } => {
+            let topic = topics.describe(&name).await?;
+            let offsets = offsets(&client, &topic).await?;
+            match json {
+                true => out.line(&self::json(&shape(&topic, Some(&offsets)))?),
+                false => describe(&topic, &offsets, &mut out),
+            }
+        }
+        Command::Delete { name, json } => {
+            let deletion = topics.delete(&name).await?;
+            match json {
+                true => out.line(&self::json(&deletion_json(&name, &deletion))?),
+                false => out.line(&deletion_text(&name, &deletion)),
+            }
+        }
+    }
+    out.flush()
+}
+
+async fn offsets(client: &Kaffic, topic: &TopicDescription) -> Result<Vec<Offsets>, Stop> {
+    let ask = &client.offsets(&topic.name);
+    let answers = futures_util::stream::iter(0..topic.partitions)
+        .map(|partition| async move {
+            let earliest = ask.earliest(partition).await?;
+            let end = ask.latest(partition).await?;
+            Ok::<_, Stop>(Offsets { partition, earliest, end })
+        })
+        .buffered(AT_ONCE);
+    answers.try_collect().await
+}
+
+fn shape<'a>(topic: &'a TopicDescription, offsets: Option<&'a [Offsets]>) -> TopicJson<'a> {
+    TopicJson {
+        name: &topic.name,
+        partitions: topic.partitions,
+        min_expiry: units::show_min_expiry(topic.min_expiry),
+        incarnation: topic.incarnation,
+        created: units::show_time(topic.created_ms),
+        offsets,
+    }
+}
+
+fn summary(topic: &TopicDescription) -> String {
+    let plural = if topic.partitions == 1 { "" } else { "s" };
+    let min_expiry = units::show_min_expiry(topic.min_expiry);
+    format!("{}: {} partition{plural}, min-expiry {min_expiry}", topic.name, topic.partitions)
+}
+
+fn describe(topic: &TopicDescription, offsets: &[Offsets], out: &mut Output) {
+    out.line(&summary(topic));
+    out.line(&format!("created {}", units::show_time(topic.created_ms)));
+    out.line(&format!("{:>9} {:>14} {:>14}", "partition", "earliest", "end"));
+    for Offsets { partition, earliest, end } in offsets {
+        out.line(&format!("{partition:>9} {earliest:>14} {end:>14}"));
+    }
+}
+
+fn deletion_json(name: &str, deletion: &Deletion) -> serde_json::Value {
+    serde_json::json!({
+        "name": name,
+        "removed": deletion.removed,
+        "remaining": deletion.remaining,
+        "removable_at": deletion.removable_at_ms.map(units::show_time),
+    })
+}
+
+fn deletion_text(name: &str, deletion: &Deletion) -> String {
+    let done = format!("deleted topic {name}: {} objects removed", deletion.removed);
+    match (deletion.remaining, deletion.removable_at_ms) {
+        (0, _) => done,
+        (remaining, None) => format!("{done}, {remaining} remain"),
+        (remaining, Some(at)) => format!(
+            "{done}, {remaining} remain; deleting again after {} removes them",
+            units::show_time(at)
+        ),
+    }
+}

@@ -1,0 +1,77 @@
+//! Stores, help, completions, exit codes.
+
+use crate::support::{Store, kaffic, run};
+
+#[test]
+fn the_default_store_is_announced_once() {
+    let home = tempfile::tempdir().unwrap();
+    let list = || run(kaffic(&["topic", "list"]).env("XDG_DATA_HOME", home.path()), b"");
+    let first = list();
+    assert!(first.status.success());
+    let errors = String::from_utf8(first.stderr).unwrap();
+    assert!(errors.contains(&format!("file://{}/kaffic", home.path().display())), "{errors}");
+    assert!(home.path().join("kaffic").is_dir());
+    assert_eq!(list().stderr, b"");
+}
+
+#[test]
+fn without_a_data_home_the_default_store_is_in_the_home() {
+    let home = tempfile::tempdir().unwrap();
+    let mut create = kaffic(&["topic", "create", "t"]);
+    assert!(run(create.env("HOME", home.path()), b"").status.success());
+    assert!(home.path().join(".local/share/kaffic").is_dir());
+}
+
+#[test]
+fn the_option_goes_before_the_environment() {
+    let (store, other) = (Store::with_topic("here", 1), Store::with_topic("there", 1));
+    let listed = store.ok(&["topic", "list", "--store", &other.url()], b"");
+    assert!(String::from_utf8(listed).unwrap().starts_with("there"));
+}
+
+#[test]
+fn bad_urls_are_usage_errors() {
+    for url in ["nonsense", "ftp://host/path", ""] {
+        let output = run(&mut kaffic(&["topic", "list", "--store", url]), b"");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{url}: {errors}");
+        assert!(errors.starts_with("kaffic: "), "{url}: {errors}");
+    }
+}
+
+#[test]
+fn bad_arguments_are_usage_errors() {
+    let store = Store::new();
+    for args in [
+        &["produce"][..],
+        &["produce", "t", "--compression", "rar"],
+        &["produce", "t", "--header", "x"],
+        &["produce", "t", "--key-separator", ""],
+        &["consume", "t", "--from", "middle"],
+        &["consume", "t", "--from", "time:noon"],
+        &["consume", "t", "--follow", "--until", "latest"],
+        &["topic", "create", "t", "--min-expiry", "soon"],
+        &["bench", "--rate", "fast"],
+        &["frobnicate"],
+    ] {
+        store.fails(args, 2);
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let version = String::from_utf8(Store::new().ok(&["--version"], b"")).unwrap();
+    assert_eq!(version, format!("kaffic {}\n", env!("CARGO_PKG_VERSION")));
+    for command in ["produce", "consume", "verify", "bench"] {
+        let help = String::from_utf8(Store::new().ok(&[command, "--help"], b"")).unwrap();
+        assert!(help.contains("Example"), "{help}");
+    }
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = String::from_utf8(Store::new().ok(&["completions", shell], b"")).unwrap();
+        assert!(script.contains("create-partitions"), "{shell}");
+    }
+}

@@ -1,0 +1,12 @@
+//! What the command promises to those who type it and to those who put it in a pipe.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bench;
+mod consume;
+mod general;
+mod produce;
+#[path = "../support/mod.rs"]
+mod support;
+mod topic;
+mod verify;
