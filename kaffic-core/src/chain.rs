@@ -46,9 +46,9 @@ pub(crate) async fn append<T: Serialize>(
 ) -> Result<Option<u64>> {
     let version = after.map_or(0, |version| version + 1);
     let bytes = to_json(value)?;
-    let (winner, _) =
-        store.create_or_read(&chain_link(dir, version), bytes.clone(), STAGING).await?;
-    Ok((winner.bytes == bytes).then_some(version))
+    let key = chain_link(dir, version);
+    let winner = store.create_or_read(&key, bytes.clone(), STAGING).await?;
+    Ok(winner.is_none_or(|winner| winner.bytes == bytes).then_some(version))
 }
 
 /// A small object's JSON.

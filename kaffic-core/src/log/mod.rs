@@ -81,7 +81,15 @@ impl Log {
         let key = self.id.block_object(block, BlockObject::Open);
         let bytes =
             Open::encode(base, max_timestamp, self.settings.min_expiry, self.settings.slots)?;
-        let (object, ours) = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
+        let winner = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
+        let ours = winner.is_none();
+        let object = match winner {
+            Some(object) => object,
+            // Our own is read back for its stamp, from which the lease runs.
+            None => self.store.get(&key).await?.ok_or_else(|| {
+                Error::new(ErrorKind::Unavailable, format!("{key} is not there after a put"))
+            })?,
+        };
         let open = Open::decode(&key, block, &object)?;
         if open.base_offset != base {
             let what =
@@ -95,8 +103,10 @@ impl Log {
     async fn conclude(&self, block: u64, end: &End) -> Result<End> {
         let key = self.id.block_object(block, BlockObject::End);
         let bytes = end.encode()?;
-        let (object, _) = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
-        End::decode(&key, &object)
+        match self.store.create_or_read(&key, bytes, self.staging_limit()).await? {
+            Some(winner) => End::decode(&key, &winner),
+            None => Ok(end.clone()),
+        }
     }
 
     /// The slots that are listed in a block, in no order, void ones among them.

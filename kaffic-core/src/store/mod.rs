@@ -317,28 +317,28 @@ impl Store {
             .await
     }
 
-    /// Creates an object, or reads the one that is there: whoever loses adopts the winner's. Says
-    /// whether this very call made it (false where that is not certain).
+    /// Creates an object, or reads the one that is there: whoever loses adopts the winner's.
+    /// `None` where this very call made it.
     pub(crate) async fn create_or_read(
         &self,
         key: &str,
         bytes: Bytes,
         staging: Duration,
-    ) -> Result<(Object, bool)> {
+    ) -> Result<Option<Object>> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let put = self.create(key, bytes.clone().into(), staging).await?;
-            if let Some(object) = self.get(key).await? {
-                return Ok((object, matches!(put, Put::Created)));
-            }
-            let error = match put {
+            let error = match self.create(key, bytes.clone().into(), staging).await? {
+                Put::Created => return Ok(None),
                 Put::Unclear(error) => error,
-                Put::Created | Put::Exists => Error::new(
+                Put::Exists => Error::new(
                     ErrorKind::Unavailable,
                     format!("{key}: put said that it exists and get said that it does not"),
                 ),
             };
+            if let Some(object) = self.get(key).await? {
+                return Ok(Some(object));
+            }
             self.again_or(error, tries).await?;
         }
     }
