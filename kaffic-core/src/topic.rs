@@ -104,12 +104,12 @@ impl TopicConfig {
                 self.partitions
             )));
         }
-        if let MinExpiry::After(age) = self.min_expiry {
-            if !(LEAST_MIN_EXPIRY..=LONGEST_MIN_EXPIRY).contains(&age) {
-                return Err(Error::invalid(format!(
-                    "topic {topic}: min-expiry {age:?}; it is one minute to a thousand years, or never"
-                )));
-            }
+        if let MinExpiry::After(age) = self.min_expiry
+            && !(LEAST_MIN_EXPIRY..=LONGEST_MIN_EXPIRY).contains(&age)
+        {
+            return Err(Error::invalid(format!(
+                "topic {topic}: min-expiry {age:?}; it is one minute to a thousand years, or never"
+            )));
         }
         if !(1..=crate::log::MAX_SLOTS).contains(&self.slots) {
             return Err(Error::invalid(format!("topic {topic}: {} slots a block", self.slots)));

@@ -171,11 +171,12 @@ impl PartitionCheck<'_> {
             (expected, last_seen) = (number + 1, header.last);
             progress(self.report.records);
         }
-        if let Some(End { verdict: Verdict::Slots(slots), .. }) = end {
-            if *slots > expected && !open.lease.may_have_expired(log.env.now_ms()) {
-                let key = log.id.slot(open.block, expected);
-                self.issue(key, format!("{} slots from it on are missing", slots - expected));
-            }
+        if let Some(End { verdict: Verdict::Slots(slots), .. }) = end
+            && *slots > expected
+            && !open.lease.may_have_expired(log.env.now_ms())
+        {
+            let key = log.id.slot(open.block, expected);
+            self.issue(key, format!("{} slots from it on are missing", slots - expected));
         }
         Ok(())
     }
@@ -199,14 +200,13 @@ impl PartitionCheck<'_> {
     fn records(&mut self, key: &str, header: &SlotHeader, object: &bytes::Bytes) -> Result<()> {
         let slot = Slot::decode(object).map_err(|error| error.at(key))?;
         let Some(batch) = slot.batch else { return Ok(()) };
-        let mut expected = header.base_offset;
-        for record in batch.records().map_err(|error| Error::corrupt(key, error))? {
+        let records = batch.records().map_err(|error| Error::corrupt(key, error))?;
+        for (expected, record) in (header.base_offset..).zip(records) {
             let record = record.map_err(|error| Error::corrupt(key, error))?;
             if record.offset != expected {
                 let what = format!("record {} has offset {}", expected, record.offset);
                 return Err(Error::corrupt(key, what));
             }
-            expected += 1;
             self.newest = self.newest.max(record.timestamp);
             let len = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
             self.report.records += 1;

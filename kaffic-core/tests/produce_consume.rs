@@ -98,19 +98,14 @@ async fn several_producers_share_a_partition() {
     for store in stores() {
         let client = store.connect().await;
         client.topics().create("t", TopicConfig::new().slots_per_block(10)).await.unwrap();
-        let writers = (0..4).map(|writer| {
-            let client = client.clone();
-            tokio::spawn(async move {
-                let producer = client.producer("t").build().await.unwrap();
-                for n in 0..50 {
-                    producer.send(Record::value(format!("{writer}-{n}"))).await.unwrap();
-                }
-                producer.close().await.unwrap();
-            })
+        let writers = (0..4).map(async |writer| {
+            let producer = client.producer("t").build().await.unwrap();
+            for n in 0..50 {
+                producer.send(Record::value(format!("{writer}-{n}"))).await.unwrap();
+            }
+            producer.close().await.unwrap();
         });
-        for writer in writers.collect::<Vec<_>>() {
-            writer.await.unwrap();
-        }
+        futures_util::future::join_all(writers).await;
         let records = read_all(&client, "t").await;
         assert_eq!(records.len(), 200);
         let mut next = [0; 4];

@@ -162,7 +162,7 @@ impl CheckedBatch {
             Compression::None => body,
             codec => Bytes::from(compress::decompress(codec, &body, MAX_RECORDS_BYTES)?),
         };
-        let header = self.header.clone();
+        let header = self.header;
         Ok(Records { header, bytes, position: 0, read: 0, last_delta: -1, ended: false })
     }
 }

@@ -211,15 +211,15 @@ impl ConsumerBuilder {
             return Err(Error::invalid("a consumer needs a topic: call topic() or assign()"));
         }
         let Config { start, until, .. } = self.config;
-        if let Start::Offset(offset) = start {
-            if offset < 0 {
-                return Err(Error::invalid(format!("start offset {offset} is negative")));
-            }
+        if let Start::Offset(offset) = start
+            && offset < 0
+        {
+            return Err(Error::invalid(format!("start offset {offset} is negative")));
         }
-        if let Until::Offset(offset) = until {
-            if offset < 0 {
-                return Err(Error::invalid(format!("end offset {offset} is negative")));
-            }
+        if let Until::Offset(offset) = until
+            && offset < 0
+        {
+            return Err(Error::invalid(format!("end offset {offset} is negative")));
         }
         if self.config.fetch_ahead_bytes == 0 || self.config.fetch_max_wait.is_zero() {
             return Err(Error::invalid("fetch_ahead_bytes and fetch_max_wait are more than 0"));

@@ -66,7 +66,7 @@ pub(super) async fn fetch(
                 wait = SHORTEST_WAIT;
                 let (at, next) = (reader.last_place(), reader.place());
                 let at = Place { offset: from.offset.max(batch.header.base_offset), ..at };
-                if say(Ok(News::Batch { batch: Box::new(batch), at, next })).await.is_err() {
+                if say(Ok(News::Batch { batch, at, next })).await.is_err() {
                     return;
                 }
             }

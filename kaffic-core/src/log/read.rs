@@ -49,7 +49,7 @@ pub(crate) struct Batch {
 /// What a step of reading came to.
 #[derive(Debug)]
 pub(crate) enum Event {
-    Batch(Batch),
+    Batch(Box<Batch>),
     /// There is nothing more yet.
     CaughtUp,
     /// Records have expired: the place is now at the next that may be there.
@@ -176,7 +176,7 @@ impl LogReader {
             match self.judge(&key, object)? {
                 Judged::Valid(object) => {
                     if let Some(batch) = self.take(key, &object, held)? {
-                        return Ok(Event::Batch(batch));
+                        return Ok(Event::Batch(Box::new(batch)));
                     }
                 }
                 Judged::Not { void } => {
@@ -187,7 +187,7 @@ impl LogReader {
                         Absence::Found(object) => {
                             let held = self.budget.take(1).await;
                             if let Some(batch) = self.take(key, &object, held)? {
-                                return Ok(Event::Batch(batch));
+                                return Ok(Event::Batch(Box::new(batch)));
                             }
                         }
                         Absence::Past(to) => {

@@ -108,10 +108,10 @@ impl Log {
         let mut from = (block, 0);
         if let Some(index) = after.checked_sub(1) {
             let slot = slots.numbers[index as usize];
-            if let Some(header) = slots.header(index).await? {
-                if offset < header.next_offset() {
-                    return Ok(found(Place { block, slot, offset }));
-                }
+            if let Some(header) = slots.header(index).await?
+                && offset < header.next_offset()
+            {
+                return Ok(found(Place { block, slot, offset }));
             }
             from = (block, slot + 1);
         }

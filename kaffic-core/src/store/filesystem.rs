@@ -264,10 +264,10 @@ fn generic(error: io::Error) -> Error {
 pub(crate) fn is_permission_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if matches!(io.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
-                return true;
-            }
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && matches!(io.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+        {
+            return true;
         }
         cause = error.source();
     }

@@ -43,10 +43,10 @@ impl Appender {
             tracing::debug!(%error, "an unclear put of a seal is decided by reading");
         }
         let resolved = self.resolve(&header).await?;
-        if matches!(resolved, Resolved::Ours { .. }) {
-            if let Some(position) = &mut self.position {
-                position.step(&header);
-            }
+        if matches!(resolved, Resolved::Ours { .. })
+            && let Some(position) = &mut self.position
+        {
+            position.step(&header);
         }
         Ok(resolved)
     }
