@@ -41,6 +41,8 @@ pub(crate) struct Appender {
     wrote_in: Option<u64>,
     /// The bytes of the batch under way may have been written, or may be yet.
     in_doubt: bool,
+    /// What last kept the batch under way from being written.
+    trouble: Option<Error>,
     /// Why nothing is appended any more.
     stopped: Option<Error>,
     /// The topic was deleted, and this is who ends its logs.
@@ -65,6 +67,26 @@ struct Position {
 struct Stamped {
     header: SlotHeader,
     payload: PutPayload,
+}
+
+/// A batch on its way into the log.
+struct Attempt<'a> {
+    batch: &'a EncodedBatch,
+    sequence: i64,
+    expected: Option<i64>,
+    /// The tail was looked at since the expected offset did not fit.
+    refreshed: bool,
+    /// What was put at the present slot, while it is not known whether it is there.
+    sent: Option<Stamped>,
+}
+
+/// What a step came to.
+enum Step {
+    Done(i64),
+    /// The position is another: go on at once.
+    Moved,
+    /// It is not known yet whether the batch is there: the same again, after a while.
+    Undecided,
 }
 
 /// What reading a slot said about a put there.
@@ -122,6 +144,7 @@ impl Appender {
             clock_checked: None,
             wrote_in: None,
             in_doubt: false,
+            trouble: None,
             stopped: None,
             closing: false,
         }
@@ -150,93 +173,102 @@ impl Appender {
         if !self.identity.is_mine(&*self.log.env) {
             self.identity = Identity::new(&*self.log.env);
         }
-        self.in_doubt = false;
+        (self.in_doubt, self.trouble) = (false, None);
         let sequence = self.identity.take_sequence(batch.count());
+        let mut attempt = Attempt { batch, sequence, expected, refreshed: false, sent: None };
         let env = Arc::clone(&self.log.env);
         let left = deadline.saturating_sub(env.monotonic());
-        let appended = timeout(&*env, left, self.try_append(batch, sequence, expected)).await;
+        let appended = timeout(&*env, left, self.try_append(&mut attempt)).await;
         let error = match appended {
             Some(Ok(offset)) => return Ok(offset),
             Some(Err(error)) => error,
-            None => Error::new(
-                ErrorKind::Timeout,
-                format!("{}: the batch was not acknowledged in time", self.log.id),
-            ),
+            None => self.timed_out(),
         };
         Err(if self.in_doubt { error.with_unknown_outcome() } else { error })
     }
 
-    async fn try_append(
-        &mut self,
-        batch: &EncodedBatch,
-        sequence: i64,
-        expected: Option<i64>,
-    ) -> Result<i64> {
-        // What was put at the present slot, while it is not known whether it is there.
-        let mut sent: Option<Stamped> = None;
-        let mut refreshed = false;
+    /// Takes steps until the batch is in, or it is certain that it will not be.
+    async fn try_append(&mut self, attempt: &mut Attempt<'_>) -> Result<i64> {
         let mut tries = 0;
         loop {
-            self.find_position().await?;
-            let position = self.known_position()?;
-            if position.ended {
+            match self.step(attempt).await {
+                Ok(Step::Done(offset)) => return Ok(offset),
+                Ok(Step::Moved) => continue,
+                Ok(Step::Undecided) => {}
+                Err(error) if error.kind() == ErrorKind::Unavailable => self.trouble = Some(error),
+                Err(error) => return Err(error),
+            }
+            tries += 1;
+            self.log.store.back_off(tries).await;
+        }
+    }
+
+    /// One step: to a slot where the batch can go, or a put there and what it came to.
+    async fn step(&mut self, attempt: &mut Attempt<'_>) -> Result<Step> {
+        self.find_position().await?;
+        if self.known_position()?.ended {
+            self.turn_over(true).await?;
+            return Ok(Step::Moved);
+        }
+        if attempt.sent.is_none() && !self.is_ready(attempt).await? {
+            return Ok(Step::Moved);
+        }
+        let again = attempt.sent.take();
+        let sent_before = again.is_some();
+        let stamped = match again {
+            Some(stamped) => stamped,
+            None => self.stamp(attempt.batch, attempt.sequence)?,
+        };
+        self.in_doubt = true;
+        match self.put(&stamped).await {
+            Ok(Some(offset)) => return Ok(Step::Done(offset)),
+            Ok(None) => attempt.sent = Some(stamped.clone()),
+            Err(error) => {
+                // The store refused, so nothing of this put is there.
+                self.in_doubt = sent_before;
+                return Err(error);
+            }
+        }
+        match self.resolve(&stamped.header).await? {
+            Resolved::Absent => return Ok(Step::Undecided),
+            Resolved::Ours { stamp } => {
+                return self.confirm(&stamped.header, stamp).await.map(Step::Done);
+            }
+            Resolved::Others(header) => {
+                self.pass(&header);
+                (attempt.sent, self.in_doubt) = (None, false);
+                self.walk().await?;
+            }
+            Resolved::Void { certain: true } => {
+                (attempt.sent, self.in_doubt) = (None, false);
                 self.turn_over(true).await?;
-                continue;
             }
-            if sent.is_none() {
-                let (next, lease) = (position.next_offset, self.lease(&position.open));
-                if !lease.is_writable(self.log.env.now_ms()) {
-                    self.seal().await?;
-                    continue;
-                }
-                if expected.is_some_and(|expected| expected != next) {
-                    if refreshed {
-                        return Err(self.condition_failed(expected, next));
-                    }
-                    refreshed = true;
-                    self.walk().await?;
-                    continue;
-                }
+            Resolved::Void { certain: false } => {
+                self.turn_over(false).await?;
+                return Err(self.late("a put was so late that its fate can't be known"));
             }
-            let stamped = match &sent {
-                Some(stamped) => stamped.clone(),
-                None => self.stamp(batch, sequence)?,
-            };
-            let again = sent.is_some();
-            self.in_doubt = true;
-            match self.put(&stamped).await {
-                Ok(Some(offset)) => return Ok(offset),
-                Ok(None) => {}
-                Err(error) => {
-                    // The store refused, so nothing of this put is there.
-                    self.in_doubt = again;
-                    return Err(error);
-                }
+        }
+        Ok(Step::Moved)
+    }
+
+    /// Whether the batch can be put at the present slot. If not, the position has moved.
+    async fn is_ready(&mut self, attempt: &mut Attempt<'_>) -> Result<bool> {
+        let position = self.known_position()?;
+        let (next, lease) = (position.next_offset, self.lease(&position.open));
+        if !lease.is_writable(self.log.env.now_ms()) {
+            self.seal().await?;
+            return Ok(false);
+        }
+        match attempt.expected {
+            Some(expected) if expected != next && attempt.refreshed => {
+                Err(self.condition_failed(expected, next))
             }
-            match self.resolve(&stamped.header).await? {
-                Resolved::Absent => {
-                    sent = Some(stamped);
-                    tries += 1;
-                    self.log.store.back_off(tries).await;
-                }
-                Resolved::Ours { stamp } => return self.confirm(&stamped.header, stamp).await,
-                Resolved::Others(header) => {
-                    (sent, self.in_doubt) = (None, false);
-                    self.pass(&header);
-                    self.walk().await?;
-                }
-                Resolved::Void { certain: true } => {
-                    (sent, self.in_doubt) = (None, false);
-                    self.turn_over(true).await?;
-                }
-                Resolved::Void { certain: false } => {
-                    self.turn_over(false).await?;
-                    return Err(Error::new(
-                        ErrorKind::Timeout,
-                        format!("{}: a put was so late that its fate can't be known", self.log.id),
-                    ));
-                }
+            Some(expected) if expected != next => {
+                self.walk().await?;
+                attempt.refreshed = true;
+                Ok(false)
             }
+            _ => Ok(true),
         }
     }
 
@@ -299,10 +331,7 @@ impl Appender {
             let end = self.log.end(block).await?;
             if end.is_some_and(|end| !end.covers(slot)) {
                 self.position = None;
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    format!("{}: the block was ended while a put was under way", self.log.id),
-                ));
+                return Err(self.late("the block was ended while a put was under way"));
             }
         }
         self.compare_clock(header, stamp);
@@ -495,8 +524,23 @@ impl Appender {
         lease
     }
 
-    fn condition_failed(&self, expected: Option<i64>, tail: i64) -> Error {
-        let expected = expected.unwrap_or_default();
+    fn late(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Timeout, format!("{}: {what}", self.log.id))
+    }
+
+    fn timed_out(&mut self) -> Error {
+        let id = &self.log.id;
+        match self.trouble.take() {
+            None => self.late("the batch was not acknowledged within delivery_timeout"),
+            Some(cause) => Error::new(
+                ErrorKind::Timeout,
+                format!("{id}: the batch was not acknowledged within delivery_timeout: {cause}"),
+            )
+            .with_source(cause),
+        }
+    }
+
+    fn condition_failed(&self, expected: i64, tail: i64) -> Error {
         Error::new(
             ErrorKind::ConditionFailed,
             format!("{}: offset {expected} was expected to be next, and {tail} is", self.log.id),

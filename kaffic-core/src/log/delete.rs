@@ -3,18 +3,28 @@
 
 use super::Log;
 use super::append::Appender;
-use crate::error::{ErrorKind, Result};
+use crate::env::timeout;
+use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{BLOCKS_PER_GROUP, group_name};
 use crate::topic::Deletion;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long ending a log may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Log {
     /// Ends the log for ever. Its descriptions under `meta/` stay, as a tombstone.
     pub(crate) async fn close_for_ever(self: &Arc<Self>) -> Result<()> {
-        match Appender::new(Arc::clone(self)).close_for_ever().await {
+        let mut appender = Appender::new(Arc::clone(self));
+        match timeout(&*self.env, PATIENCE, appender.close_for_ever()).await {
             // It was closed before.
-            Err(error) if error.kind() == ErrorKind::TopicNotFound => Ok(()),
-            other => other,
+            Some(Err(error)) if error.kind() == ErrorKind::TopicNotFound => Ok(()),
+            Some(done) => done,
+            None => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("{} was not ended within {PATIENCE:?}; delete the topic again", self.id),
+            )),
         }
     }
 

@@ -134,6 +134,11 @@ impl Log {
         }
     }
 
+    /// Whether a slot with this stamp counts.
+    pub(crate) fn counts(&self, open: &Open, stamp: i64) -> bool {
+        open.lease.holds(stamp) || !self.env.keeps(Rule::LateSlotsAreVoid)
+    }
+
     /// Decides by its stamp whether an object is a slot of a block that has no end.
     pub(crate) fn judge(
         &self,
@@ -142,7 +147,7 @@ impl Log {
         object: &Object,
     ) -> Result<Look<SlotHeader>> {
         let stamp = object.stamp;
-        if !open.lease.holds(stamp) && self.env.keeps(Rule::LateSlotsAreVoid) {
+        if !self.counts(open, stamp) {
             return Ok(Look::Void { stamp });
         }
         let header = decode_header(key, object)?;

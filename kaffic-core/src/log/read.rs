@@ -5,6 +5,7 @@
 //! a list, where slots may have expired), then the slot *again*, and only then is it passed.
 
 use super::budget::{Budget, Held};
+use super::seek::tail_place;
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
 use crate::batch::{CheckedBatch, Records};
@@ -112,13 +113,14 @@ impl LogReader {
         place: Place,
         tail: Option<&Tail>,
     ) -> Self {
+        let written = tail_place(tail);
         Self {
             log,
             budget,
             place,
             last: place,
             current: None,
-            known: tail.map_or((0, 0), |tail| (tail.open.block, tail.next_slot)),
+            known: (written.block, written.slot),
             ahead: FuturesOrdered::new(),
             next_fetch: 0,
             streak: 0,
@@ -173,7 +175,7 @@ impl LogReader {
                     return Err(error);
                 }
             };
-            match self.judge(&key, object)? {
+            match self.judge_surely(&key, object).await? {
                 Judged::Valid(object) => {
                     if let Some(batch) = self.take(key, &object, held)? {
                         return Ok(Event::Batch(Box::new(batch)));
@@ -273,6 +275,19 @@ impl LogReader {
             Look::Valid { .. } => Judged::Valid(object),
             Look::Absent | Look::Void { .. } => Judged::Not { void: true },
         })
+    }
+
+    /// As `judge`; where stamps make no sense, the block's end decides if there is one: a store may
+    /// have been copied.
+    async fn judge_surely(&mut self, key: &str, object: Option<Object>) -> Result<Judged> {
+        let judged = self.judge(key, object.clone());
+        match &mut self.current {
+            Some(Current { open, end: end @ None }) if judged.is_err() => {
+                *end = self.log.end(open.block).await?;
+                self.judge(key, object)
+            }
+            _ => judged,
+        }
     }
 
     /// Moves past a slot and gives its batch, if it has one.

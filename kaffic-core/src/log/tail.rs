@@ -43,7 +43,7 @@ impl Log {
             if let Some(end) = end {
                 return Ok(Some(ended(open, end)));
             }
-            let in_time = slots.iter().filter(|entry| open.lease.holds(entry.stamp));
+            let in_time = slots.iter().filter(|entry| self.counts(&open, entry.stamp));
             let Some(highest) = in_time.map(|entry| entry.number).max() else {
                 let next_offset = open.base_offset;
                 return Ok(Some(Tail { open, end: None, next_slot: 0, next_offset, newest: None }));
