@@ -180,7 +180,7 @@ struct Stored {
     slots: u32,
     created_ms: i64,
     /// Makes links of different writers differ.
-    nonce: u64,
+    nonce: String,
 }
 
 const FORMAT: u32 = 1;
@@ -257,7 +257,7 @@ impl Topics {
                 min_expiry_ms: config.min_expiry.as_ms().map(|ms| ms as u64),
                 slots: config.slots,
                 created_ms: self.core.env.now_ms(),
-                nonce: self.core.env.random(),
+                nonce: self.nonce(),
             };
             if chain::append(store, &dir, last.map(|link| link.version), &stored).await?.is_some() {
                 return stored.describe(name);
@@ -324,8 +324,7 @@ impl Topics {
             if last.value.deleted {
                 break last.value;
             }
-            let nonce = self.core.env.random();
-            let stored = Stored { deleted: true, nonce, ..last.value };
+            let stored = Stored { deleted: true, nonce: self.nonce(), ..last.value };
             if chain::append(store, &dir, Some(last.version), &stored).await?.is_some() {
                 break stored;
             }
@@ -339,6 +338,10 @@ impl Topics {
             self.remove_data(&topic, &mut deletion).await?;
         }
         Ok(deletion)
+    }
+
+    fn nonce(&self) -> String {
+        format!("{:016x}", self.core.env.random())
     }
 
     async fn close_logs(&self, topic: &TopicDescription) -> Result<()> {

@@ -99,7 +99,7 @@ pub(crate) struct Open {
 struct StoredOpen {
     format: u32,
     base_offset: i64,
-    max_timestamp: i64,
+    max_timestamp: Option<i64>,
     lease_ms: i64,
     min_expiry_ms: Option<i64>,
     slots: u32,
@@ -117,7 +117,7 @@ impl Open {
         to_json(&StoredOpen {
             format: FORMAT,
             base_offset,
-            max_timestamp,
+            max_timestamp: some_timestamp(max_timestamp),
             lease_ms: Lease::length_for(min_expiry),
             min_expiry_ms: min_expiry.as_ms(),
             slots,
@@ -139,7 +139,7 @@ impl Open {
         Ok(Self {
             block,
             base_offset: stored.base_offset,
-            max_timestamp: stored.max_timestamp,
+            max_timestamp: stored.max_timestamp.unwrap_or(i64::MIN),
             lease: Lease {
                 opened: object.stamp,
                 length_ms: stored.lease_ms,
@@ -172,6 +172,7 @@ pub(crate) struct End {
     format: u32,
     pub(crate) verdict: Verdict,
     pub(crate) next_offset: i64,
+    #[serde(with = "timestamp")]
     pub(crate) max_timestamp: i64,
     /// T, as whoever ended the block read it.
     pub(crate) opened: i64,
@@ -218,6 +219,23 @@ impl End {
     /// Whether the verdict says that the slot does not belong to the block.
     pub(crate) fn excludes(&self, slot: u32) -> bool {
         matches!(self.verdict, Verdict::Slots(slots) if slot >= slots)
+    }
+}
+
+fn some_timestamp(ms: i64) -> Option<i64> {
+    (ms != i64::MIN).then_some(ms)
+}
+
+/// The largest timestamp so far: null where there is none.
+mod timestamp {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        super::some_timestamp(*ms).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        Ok(Option::deserialize(from)?.unwrap_or(i64::MIN))
     }
 }
 
