@@ -1,34 +1,16 @@
 //! The client: one connection to one store, from which topics, producers and consumers come.
 
 use crate::consumer::ConsumerBuilder;
+use crate::context::Context;
 use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
-use crate::keys::LogId;
-use crate::log::{Log, LogSettings};
+use crate::log::Log;
 use crate::producer::ProducerBuilder;
 use crate::store::{RequestCounts, Store, open_url};
-use crate::topic::{TopicDescription, Topics};
+use crate::topic::Topics;
 use crate::verify::{self, VerifyReport};
 use object_store::ObjectStore;
 use std::sync::Arc;
-
-/// What everything that comes from one client shares.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) store: Store,
-    pub(crate) env: Arc<dyn Env>,
-}
-
-impl Core {
-    /// The log of a topic's partition.
-    pub(crate) fn log(&self, topic: &TopicDescription, partition: u32) -> Arc<Log> {
-        self.log_with(topic.log_id(partition), topic.log_settings())
-    }
-
-    pub(crate) fn log_with(&self, id: LogId, settings: LogSettings) -> Arc<Log> {
-        Arc::new(Log { id, store: self.store.clone(), env: Arc::clone(&self.env), settings })
-    }
-}
 
 /// A client of one store. Cheap to clone, and safe to use from many tasks and threads at once;
 /// everything that comes from it keeps it alive.
@@ -43,7 +25,7 @@ impl Core {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Kaffic {
-    core: Arc<Core>,
+    context: Arc<Context>,
 }
 
 impl Kaffic {
@@ -64,22 +46,22 @@ impl Kaffic {
 
     /// The topics of the store: create, list, describe, delete.
     pub fn topics(&self) -> Topics {
-        Topics::new(Arc::clone(&self.core))
+        Topics::new(Arc::clone(&self.context))
     }
 
     /// A producer for `topic`, to be configured and built.
     pub fn producer(&self, topic: &str) -> ProducerBuilder {
-        ProducerBuilder::new(Arc::clone(&self.core), topic)
+        ProducerBuilder::new(Arc::clone(&self.context), topic)
     }
 
     /// A consumer, to be configured and built.
     pub fn consumer(&self) -> ConsumerBuilder {
-        ConsumerBuilder::new(Arc::clone(&self.core))
+        ConsumerBuilder::new(Arc::clone(&self.context))
     }
 
     /// The offsets of a topic's partitions.
     pub fn offsets(&self, topic: &str) -> Offsets {
-        Offsets { core: Arc::clone(&self.core), topic: topic.to_owned() }
+        Offsets { context: Arc::clone(&self.context), topic: topic.to_owned() }
     }
 
     /// Reads everything in `topic` and says what is wrong and where: checksums, the density of
@@ -102,12 +84,12 @@ impl Kaffic {
         progress: impl FnMut(u64) + Send,
     ) -> Result<VerifyReport> {
         let topic = self.topics().describe(topic).await?;
-        verify::verify(&self.core, &topic, progress).await
+        verify::verify(&self.context, &topic, progress).await
     }
 
     /// The storage requests made so far by this client and everything that came from it.
     pub fn request_counts(&self) -> RequestCounts {
-        self.core.store.request_counts()
+        self.context.store.request_counts()
     }
 }
 
@@ -165,7 +147,7 @@ impl KafficBuilder {
             (None, None) => return Err(Error::invalid("neither a URL nor a store was given")),
         };
         let store = Store::new(store, &prefix, Arc::clone(&env))?;
-        Ok(Kaffic { core: Arc::new(Core { store, env }) })
+        Ok(Kaffic { context: Arc::new(Context { store, env }) })
     }
 }
 
@@ -186,15 +168,15 @@ impl KafficBuilder {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Offsets {
-    core: Arc<Core>,
+    context: Arc<Context>,
     topic: String,
 }
 
 impl Offsets {
     async fn log(&self, partition: u32) -> Result<Arc<Log>> {
-        let topic = Topics::new(Arc::clone(&self.core)).describe(&self.topic).await?;
+        let topic = Topics::new(Arc::clone(&self.context)).describe(&self.topic).await?;
         topic.check_partition(partition)?;
-        Ok(self.core.log(&topic, partition))
+        Ok(topic.log(&self.context, partition))
     }
 
     /// The offset of the first record that is still there; the tail where there is none.

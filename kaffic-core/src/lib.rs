@@ -25,9 +25,11 @@
 //! ```
 
 mod batch;
+mod catalog;
 mod chain;
 mod client;
 mod consumer;
+mod context;
 pub mod env;
 mod error;
 mod keys;
@@ -43,10 +45,11 @@ pub use batch::Compression;
 pub use client::{Kaffic, KafficBuilder, Offsets};
 pub use consumer::{Consumer, ConsumerBuilder, PartitionPosition, ResetPolicy, Start, Until};
 pub use error::{Error, ErrorKind, Outcome, Result};
+pub use log::{Deletion, MinExpiry};
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record};
 pub use store::RequestCounts;
-pub use topic::{Deletion, MinExpiry, TopicConfig, TopicDescription, Topics};
+pub use topic::{TopicConfig, TopicDescription, Topics};
 pub use verify::{VerifyIssue, VerifyReport};
 
 pub use bytes::Bytes;

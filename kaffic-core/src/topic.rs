@@ -1,13 +1,12 @@
 //! Topics: create, list, describe, delete. A topic is a chain of descriptions; deleting appends
 //! one that says so, and creating again takes the next incarnation.
 
-use crate::chain;
-use crate::client::Core;
+use crate::catalog::{self, Stored};
+use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, LogId};
-use crate::log::{Log, LogSettings};
+use crate::log::{Deletion, Log, LogSettings, MinExpiry};
 use futures_util::{StreamExt, TryStreamExt};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,35 +15,6 @@ const MAX_PARTITIONS: u32 = 10_000;
 const LEAST_MIN_EXPIRY: Duration = Duration::from_secs(60);
 const DEFAULT_MIN_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_MIN_EXPIRY: Duration = Duration::from_secs(1000 * 366 * 24 * 3600);
-
-/// The least age at which the storage may delete a topic's messages (by a lifecycle rule, say).
-/// The log's leases are made from it, so a rule must never delete earlier.
-///
-/// ```
-/// use kaffic_core::{MinExpiry, TopicConfig};
-/// let kept = TopicConfig::new().min_expiry(MinExpiry::Never);
-/// assert_ne!(kept, TopicConfig::new()); // the default is 24 hours
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MinExpiry {
-    /// Nothing is deleted before this age: 24 hours by default, 1 minute at least.
-    After(Duration),
-    /// Nothing is ever deleted by age.
-    Never,
-}
-
-impl MinExpiry {
-    pub(crate) fn as_ms(self) -> Option<i64> {
-        match self {
-            Self::After(age) => Some(age.as_millis() as i64),
-            Self::Never => None,
-        }
-    }
-
-    fn from_ms(ms: Option<u64>) -> Self {
-        ms.map_or(Self::Never, |ms| Self::After(Duration::from_millis(ms)))
-    }
-}
 
 /// The settings of a topic to be created.
 ///
@@ -136,6 +106,22 @@ pub struct TopicDescription {
 }
 
 impl TopicDescription {
+    fn new(name: &str, stored: &Stored) -> Self {
+        Self {
+            name: name.to_owned(),
+            incarnation: stored.incarnation,
+            partitions: stored.partitions,
+            min_expiry: MinExpiry::from_ms(stored.min_expiry_ms),
+            created_ms: stored.created_ms,
+            slots: stored.slots,
+        }
+    }
+
+    /// The log of a partition.
+    pub(crate) fn log(&self, context: &Context, partition: u32) -> Arc<Log> {
+        context.log(self.log_id(partition), self.log_settings())
+    }
+
     pub(crate) fn log_id(&self, partition: u32) -> LogId {
         LogId { topic: self.name.as_str().into(), incarnation: self.incarnation, partition }
     }
@@ -157,56 +143,6 @@ impl TopicDescription {
     }
 }
 
-/// What a deletion did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Deletion {
-    /// Objects removed now.
-    pub removed: u64,
-    /// Objects that have to stay until no late put can bring a slot back.
-    pub remaining: u64,
-    /// When (Unix milliseconds) deleting again removes all that remains.
-    pub removable_at_ms: Option<i64>,
-}
-
-/// A link of a topic's chain, as stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Stored {
-    format: u32,
-    incarnation: u32,
-    deleted: bool,
-    partitions: u32,
-    min_expiry_ms: Option<u64>,
-    slots: u32,
-    created_ms: i64,
-    /// Makes links of different writers differ.
-    nonce: String,
-}
-
-const FORMAT: u32 = 1;
-
-impl Stored {
-    fn describe(&self, name: &str) -> Result<TopicDescription> {
-        if self.format != FORMAT {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "topic {name} is described in format {}; this version reads {FORMAT}",
-                    self.format
-                ),
-            ));
-        }
-        Ok(TopicDescription {
-            name: name.to_owned(),
-            incarnation: self.incarnation,
-            partitions: self.partitions,
-            min_expiry: MinExpiry::from_ms(self.min_expiry_ms),
-            created_ms: self.created_ms,
-            slots: self.slots,
-        })
-    }
-}
-
 /// The topics of a store. From [`crate::Kaffic::topics`].
 ///
 /// ```
@@ -222,12 +158,12 @@ impl Stored {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Topics {
-    core: Arc<Core>,
+    context: Arc<Context>,
 }
 
 impl Topics {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context }
     }
 
     /// Creates a topic. Costs a list, a get (where one of that name was deleted) and a put.
@@ -237,11 +173,10 @@ impl Topics {
     pub async fn create(&self, name: &str, config: TopicConfig) -> Result<TopicDescription> {
         keys::check_topic_name(name)?;
         config.check(name)?;
-        let store = &self.core.store;
+        let store = &self.context.store;
         store.check_contract().await?;
-        let dir = keys::topic_dir(name);
         loop {
-            let last = chain::newest::<Stored>(store, &dir).await?;
+            let last = catalog::newest(store, name).await?;
             let incarnation = match &last {
                 Some(link) if !link.value.deleted => {
                     return Err(Error::new(ErrorKind::TopicExists, format!("topic {name} exists")));
@@ -250,17 +185,17 @@ impl Topics {
                 None => 0,
             };
             let stored = Stored {
-                format: FORMAT,
+                format: catalog::FORMAT,
                 incarnation,
                 deleted: false,
                 partitions: config.partitions,
-                min_expiry_ms: config.min_expiry.as_ms().map(|ms| ms as u64),
+                min_expiry_ms: config.min_expiry.as_ms(),
                 slots: config.slots,
-                created_ms: self.core.env.now_ms(),
+                created_ms: self.context.env.now_ms(),
                 nonce: self.nonce(),
             };
-            if chain::append(store, &dir, last.map(|link| link.version), &stored).await?.is_some() {
-                return stored.describe(name);
+            if catalog::append(store, name, last.map(|link| link.version), &stored).await? {
+                return Ok(TopicDescription::new(name, &stored));
             }
         }
     }
@@ -281,7 +216,7 @@ impl Topics {
 
     /// All topics, by name. Costs a list, and a list and a get each.
     pub async fn list(&self) -> Result<Vec<TopicDescription>> {
-        let mut names = self.core.store.list(keys::TOPICS_DIR).await?.dirs;
+        let mut names = self.context.store.list(keys::TOPICS_DIR).await?.dirs;
         names.retain(|name| keys::check_topic_name(name).is_ok());
         names.sort_unstable();
         let found: Vec<Option<TopicDescription>> = futures_util::stream::iter(names)
@@ -302,10 +237,9 @@ impl Topics {
     }
 
     async fn find(&self, name: &str) -> Result<Option<TopicDescription>> {
-        match chain::newest::<Stored>(&self.core.store, &keys::topic_dir(name)).await? {
-            Some(link) if !link.value.deleted => link.value.describe(name).map(Some),
-            _ => Ok(None),
-        }
+        let newest = catalog::newest(&self.context.store, name).await?;
+        let there = newest.filter(|link| !link.value.deleted);
+        Ok(there.map(|link| TopicDescription::new(name, &link.value)))
     }
 
     /// Deletes a topic: nothing can be appended to it from now on, and what may be removed is.
@@ -316,22 +250,20 @@ impl Topics {
     /// `TopicNotFound` where there never was one.
     pub async fn delete(&self, name: &str) -> Result<Deletion> {
         keys::check_topic_name(name)?;
-        let store = &self.core.store;
-        let dir = keys::topic_dir(name);
+        let store = &self.context.store;
         let deleted = loop {
-            let last =
-                chain::newest::<Stored>(store, &dir).await?.ok_or_else(|| not_found(name))?;
+            let last = catalog::newest(store, name).await?.ok_or_else(|| not_found(name))?;
             if last.value.deleted {
                 break last.value;
             }
             let stored = Stored { deleted: true, nonce: self.nonce(), ..last.value };
-            if chain::append(store, &dir, Some(last.version), &stored).await?.is_some() {
+            if catalog::append(store, name, Some(last.version), &stored).await? {
                 break stored;
             }
         };
         let mut deletion = Deletion::default();
         for incarnation in 0..=deleted.incarnation {
-            let topic = Stored { incarnation, ..deleted.clone() }.describe(name)?;
+            let topic = TopicDescription::new(name, &Stored { incarnation, ..deleted.clone() });
             if incarnation == deleted.incarnation {
                 self.close_logs(&topic).await?;
             }
@@ -341,7 +273,7 @@ impl Topics {
     }
 
     fn nonce(&self) -> String {
-        format!("{:016x}", self.core.env.random())
+        format!("{:016x}", self.context.env.random())
     }
 
     async fn close_logs(&self, topic: &TopicDescription) -> Result<()> {
@@ -354,23 +286,17 @@ impl Topics {
 
     async fn remove_data(&self, topic: &TopicDescription, deletion: &mut Deletion) -> Result<()> {
         let dir = keys::incarnation_data_dir(&topic.name, topic.incarnation);
-        for partition in self.core.store.list(&dir).await?.numbered_dirs() {
+        for partition in self.context.store.list(&dir).await?.numbered_dirs() {
             self.log(topic, partition as u32).remove_data(deletion).await?;
         }
         Ok(())
     }
 
     fn log(&self, topic: &TopicDescription, partition: u32) -> Arc<Log> {
-        self.core.log(topic, partition)
+        topic.log(&self.context, partition)
     }
 }
 
 fn not_found(name: &str) -> Error {
     Error::new(ErrorKind::TopicNotFound, format!("topic {name} does not exist"))
-}
-
-/// Whether this incarnation of the topic is still the one that is there.
-pub(crate) async fn is_alive(store: &crate::store::Store, id: &LogId) -> Result<bool> {
-    let newest = chain::newest::<Stored>(store, &keys::topic_dir(&id.topic)).await?;
-    Ok(newest.is_some_and(|link| !link.value.deleted && link.value.incarnation == id.incarnation))
 }

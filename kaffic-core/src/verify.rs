@@ -2,7 +2,7 @@
 //! tests, which end with it. It looks at every object of the logs itself and shares no shortcut
 //! with the consumer.
 
-use crate::client::Core;
+use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{End, Log, Look, Open, Verdict};
 use crate::slot::{Slot, SlotHeader};
@@ -42,13 +42,13 @@ pub struct VerifyReport {
 }
 
 pub(crate) async fn verify(
-    core: &Core,
+    context: &Context,
     topic: &TopicDescription,
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     for partition in 0..topic.partitions {
-        let log = core.log(topic, partition);
+        let log = topic.log(context, partition);
         let mut check =
             PartitionCheck { log: &log, report: &mut report, offset: 0, newest: i64::MIN };
         check.run(&mut progress).await?;

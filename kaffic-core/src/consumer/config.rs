@@ -1,7 +1,7 @@
 //! What a consumer reads, from where to where, and how far ahead.
 
 use super::{Assigned, Consumer};
-use crate::client::Core;
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::topic::{TopicDescription, Topics};
 use futures_util::{StreamExt, TryStreamExt};
@@ -96,13 +96,13 @@ pub(super) struct Config {
 #[derive(Debug)]
 #[must_use = "a consumer is made by build()"]
 pub struct ConsumerBuilder {
-    core: Arc<Core>,
+    context: Arc<Context>,
     topics: Vec<(String, Option<Vec<u32>>)>,
     config: Config,
 }
 
 impl ConsumerBuilder {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         let config = Config {
             start: Start::Earliest,
             until: Until::Forever,
@@ -112,7 +112,7 @@ impl ConsumerBuilder {
             fetch_ahead_bytes: 64 << 20,
             fetch_max_wait: Duration::from_secs(1),
         };
-        Self { core, topics: Vec::new(), config }
+        Self { context, topics: Vec::new(), config }
     }
 
     /// Reads all partitions of `topic`. May be called for several topics.
@@ -181,7 +181,7 @@ impl ConsumerBuilder {
     /// a setting; `OffsetOutOfRange` with [`ResetPolicy::Error`].
     pub async fn build(self) -> Result<Consumer> {
         self.check()?;
-        let topics = Topics::new(Arc::clone(&self.core));
+        let topics = Topics::new(Arc::clone(&self.context));
         let mut wanted: Vec<(TopicDescription, u32)> = Vec::new();
         let mut seen = BTreeSet::new();
         for (name, partitions) in &self.topics {
@@ -197,13 +197,13 @@ impl ConsumerBuilder {
                 wanted.push((topic.clone(), partition));
             }
         }
-        let (core, config) = (&self.core, &self.config);
+        let (context, config) = (&self.context, &self.config);
         let assigned: Vec<Assigned> = futures_util::stream::iter(wanted)
-            .map(|(topic, partition)| Assigned::find(core.log(&topic, partition), config))
+            .map(|(topic, partition)| Assigned::find(topic.log(context, partition), config))
             .buffered(16)
             .try_collect()
             .await?;
-        Ok(Consumer::new(&self.core, assigned, self.config))
+        Ok(Consumer::new(&self.context, assigned, self.config))
     }
 
     fn check(&self) -> Result<()> {

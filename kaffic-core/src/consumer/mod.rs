@@ -8,7 +8,7 @@ mod fetch;
 pub use config::{ConsumerBuilder, ResetPolicy, Start, Until};
 
 use crate::batch::Records;
-use crate::client::Core;
+use crate::context::Context;
 use crate::env::{Env, timeout};
 use crate::error::{Error, Result};
 use crate::log::budget::{Budget, Held};
@@ -96,10 +96,10 @@ struct Current {
 }
 
 impl Consumer {
-    fn new(core: &Core, assigned: Vec<Assigned>, config: Config) -> Self {
+    fn new(context: &Context, assigned: Vec<Assigned>, config: Config) -> Self {
         let (sender, receiver) = mpsc::channel(MESSAGES);
         Self {
-            env: Arc::clone(&core.env),
+            env: Arc::clone(&context.env),
             budget: Arc::new(Budget::new(config.fetch_ahead_bytes)),
             exhausted: config.max_records == Some(0),
             config,

@@ -9,11 +9,11 @@ use super::identity::Identity;
 use super::tail::Tail;
 use super::{End, Log, Look, MAX_BATCH_RECORDS, Open, Verdict};
 use crate::batch::EncodedBatch;
+use crate::catalog;
 use crate::env::{Rule, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::slot::{SlotHeader, SlotKind};
 use crate::store::Put;
-use crate::topic;
 use bytes::Bytes;
 use fairness::Fairness;
 use futures_util::{StreamExt, TryStreamExt};
@@ -447,7 +447,7 @@ impl Appender {
     async fn enter_first(&mut self) -> Result<()> {
         let (open, ours) = self.log.create_open(0, 0, i64::MIN).await?;
         // The topic may have been deleted before there was a block to end.
-        if !self.closing && !topic::is_alive(&self.log.store, &self.log.id).await? {
+        if !self.closing && !catalog::is_alive(&self.log.store, &self.log.id).await? {
             return Err(self.log.deleted());
         }
         self.position = Some(Position::start_of(open));

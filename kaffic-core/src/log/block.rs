@@ -8,9 +8,9 @@
 use crate::chain::{from_json, to_json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
-use crate::topic::MinExpiry;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 const FORMAT: u32 = 1;
 const HOUR_MS: i64 = 3_600_000;
@@ -19,6 +19,35 @@ const HOUR_MS: i64 = 3_600_000;
 pub(crate) const MAX_SLOTS: u32 = 1000;
 /// The most records that a batch has; an offset jump is this many times the slots of a block.
 pub(crate) const MAX_BATCH_RECORDS: u32 = 100_000;
+
+/// The least age at which the storage may delete a topic's messages (by a lifecycle rule, say).
+/// The log's leases are made from it, so a rule must never delete earlier.
+///
+/// ```
+/// use kaffic_core::{MinExpiry, TopicConfig};
+/// let kept = TopicConfig::new().min_expiry(MinExpiry::Never);
+/// assert_ne!(kept, TopicConfig::new()); // the default is 24 hours
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinExpiry {
+    /// Nothing is deleted before this age: 24 hours by default, 1 minute at least.
+    After(Duration),
+    /// Nothing is ever deleted by age.
+    Never,
+}
+
+impl MinExpiry {
+    pub(crate) fn as_ms(self) -> Option<i64> {
+        match self {
+            Self::After(age) => Some(age.as_millis() as i64),
+            Self::Never => None,
+        }
+    }
+
+    pub(crate) fn from_ms(ms: Option<i64>) -> Self {
+        ms.map_or(Self::Never, |ms| Self::After(Duration::from_millis(ms.max(0) as u64)))
+    }
+}
 
 /// The time for which a block may be written to, in storage time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,7 +281,6 @@ fn check_format(key: &str, format: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn lease(r_seconds: u64) -> Lease {
         let min_expiry = MinExpiry::After(Duration::from_secs(r_seconds));

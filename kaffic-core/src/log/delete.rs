@@ -6,12 +6,36 @@ use super::append::Appender;
 use crate::env::timeout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{BLOCKS_PER_GROUP, group_name};
-use crate::topic::Deletion;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long ending a log may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a deletion did.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+/// # client.topics().create("t", Default::default()).await.unwrap();
+/// # let producer = client.producer("t").build().await.unwrap();
+/// # producer.send(kaffic_core::Record::value("v")).await.unwrap();
+/// let deletion = client.topics().delete("t").await.unwrap();
+/// assert_eq!(deletion.removed, 0);
+/// // The slots have to stay until no late put could bring one back.
+/// assert!(deletion.remaining > 0 && deletion.removable_at_ms.is_some());
+/// # });
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deletion {
+    /// Objects removed now.
+    pub removed: u64,
+    /// Objects that have to stay until no late put can bring a slot back.
+    pub remaining: u64,
+    /// When (Unix milliseconds) deleting again removes all that remains.
+    pub removable_at_ms: Option<i64>,
+}
 
 impl Log {
     /// Ends the log for ever. Its descriptions under `meta/` stay, as a tombstone.

@@ -11,14 +11,15 @@ pub(crate) mod read;
 pub(crate) mod seek;
 pub(crate) mod tail;
 
+pub use block::MinExpiry;
 pub(crate) use block::{End, MAX_BATCH_RECORDS, MAX_SLOTS, Open, Verdict};
+pub use delete::Deletion;
 
 use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{BLOCKS_PER_GROUP, BlockObject, LogId, group_name};
 use crate::slot::{PROBE_LEN, SlotHeader};
 use crate::store::{Entry, Object, Store};
-use crate::topic::MinExpiry;
 pub(crate) use block::Lease;
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,9 +2,10 @@
 
 use super::Producer;
 use crate::batch::Compression;
-use crate::client::Core;
+use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::topic::{MinExpiry, TopicConfig, Topics};
+use crate::log::MinExpiry;
+use crate::topic::{TopicConfig, Topics};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub(super) struct Config {
 #[derive(Debug)]
 #[must_use = "a producer is made by build()"]
 pub struct ProducerBuilder {
-    core: Arc<Core>,
+    context: Arc<Context>,
     topic: String,
     config: Config,
     create: Option<TopicConfig>,
@@ -62,7 +63,7 @@ pub struct ProducerBuilder {
 }
 
 impl ProducerBuilder {
-    pub(crate) fn new(core: Arc<Core>, topic: &str) -> Self {
+    pub(crate) fn new(context: Arc<Context>, topic: &str) -> Self {
         let config = Config {
             linger: Duration::ZERO,
             batch_bytes: 1 << 20,
@@ -72,7 +73,7 @@ impl ProducerBuilder {
             compression: Compression::None,
             delivery_timeout: Duration::from_secs(120),
         };
-        Self { core, topic: topic.to_owned(), config, create: None, min_expiry: None }
+        Self { context, topic: topic.to_owned(), config, create: None, min_expiry: None }
     }
 
     /// How long a batch waits for more records: 0 by default, that is, it goes as soon as the one
@@ -141,13 +142,13 @@ impl ProducerBuilder {
     /// `TopicNotFound`, `InvalidArgument` for a setting, `UnsafeStore`.
     pub async fn build(self) -> Result<Producer> {
         self.config.check()?;
-        let topics = Topics::new(Arc::clone(&self.core));
+        let topics = Topics::new(Arc::clone(&self.context));
         let topic = match self.create {
             Some(config) => topics.ensure(&self.topic, config).await?,
             None => topics.describe(&self.topic).await?,
         };
-        self.core.store.check_contract().await?;
-        Ok(Producer::new(self.core, topic, self.config, self.min_expiry))
+        self.context.store.check_contract().await?;
+        Ok(Producer::new(self.context, topic, self.config, self.min_expiry))
     }
 }
 

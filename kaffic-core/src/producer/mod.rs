@@ -10,12 +10,12 @@ pub use config::{ProducerBuilder, WhenFull};
 pub use partitioner::partition_for_key;
 pub use ticket::{Ack, Ticket};
 
-use crate::client::Core;
+use crate::context::Context;
 use crate::env::timeout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::MAX_BATCH_RECORDS;
+use crate::log::{MAX_BATCH_RECORDS, MinExpiry};
 use crate::record::Record;
-use crate::topic::{MinExpiry, TopicDescription};
+use crate::topic::TopicDescription;
 use config::Config;
 use futures_util::future::join_all;
 use lane::Lane;
@@ -53,7 +53,7 @@ pub struct Producer {
 
 #[derive(Debug)]
 struct Inner {
-    core: Arc<Core>,
+    context: Arc<Context>,
     topic: TopicDescription,
     config: Config,
     min_expiry: Option<MinExpiry>,
@@ -72,17 +72,26 @@ impl Drop for Inner {
 
 impl Producer {
     fn new(
-        core: Arc<Core>,
+        context: Arc<Context>,
         topic: TopicDescription,
         config: Config,
         min_expiry: Option<MinExpiry>,
     ) -> Self {
-        let sticky = AtomicU32::new((core.env.random() % u64::from(topic.partitions)) as u32);
+        let sticky = AtomicU32::new((context.env.random() % u64::from(topic.partitions)) as u32);
         let room = Arc::new(Semaphore::new(config.max_in_flight_bytes));
         let lanes = (0..topic.partitions).map(|_| OnceLock::new()).collect();
         let closed = AtomicBool::new(false);
         Self {
-            inner: Arc::new(Inner { core, topic, config, min_expiry, lanes, room, sticky, closed }),
+            inner: Arc::new(Inner {
+                context,
+                topic,
+                config,
+                min_expiry,
+                lanes,
+                room,
+                sticky,
+                closed,
+            }),
         }
     }
 
@@ -105,7 +114,7 @@ impl Producer {
         let inner = &*self.inner;
         let room = inner.check(&record)?;
         inner.take_room(room).await?;
-        let timestamp = record.timestamp.unwrap_or_else(|| inner.core.env.now_ms());
+        let timestamp = record.timestamp.unwrap_or_else(|| inner.context.env.now_ms());
         let partition = inner.partition_of(&record);
         inner.lane(partition).push(&record, timestamp, room).inspect_err(|_| {
             inner.room.add_permits(room);
@@ -156,7 +165,7 @@ impl Producer {
         }
         inner.check_size(room)?;
         inner.take_room(room).await?;
-        let now = inner.core.env.now_ms();
+        let now = inner.context.env.now_ms();
         let stamped: Vec<(Record, i64)> = records
             .into_iter()
             .map(|record| {
@@ -256,7 +265,7 @@ impl Inner {
             return full(ErrorKind::QueueFull, "; try again later");
         }
         let wait = self.room.acquire_many(bytes);
-        match timeout(&*self.core.env, self.config.delivery_timeout, wait).await {
+        match timeout(&*self.context.env, self.config.delivery_timeout, wait).await {
             Some(Ok(permit)) => {
                 permit.forget();
                 Ok(())
@@ -295,7 +304,7 @@ impl Inner {
             if let Some(min_expiry) = self.min_expiry {
                 settings.min_expiry = min_expiry;
             }
-            let log = self.core.log_with(self.topic.log_id(partition), settings);
+            let log = self.context.log(self.topic.log_id(partition), settings);
             Lane::start(partition, log, self.config.clone(), Arc::clone(&self.room))
         })
     }
