@@ -54,3 +54,7 @@ pub use verify::{VerifyIssue, VerifyReport};
 
 pub use bytes::Bytes;
 pub use object_store;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
