@@ -6,27 +6,23 @@
 //! slot: ours, another's, void, or still absent, and then the same bytes again at the same slot.
 
 use super::identity::Identity;
-use super::tail::Tail;
-use super::{End, Log, Look, MAX_BATCH_RECORDS, Open, Verdict};
+use super::{Lease, Log, Look, MAX_BATCH_RECORDS, Open};
 use crate::batch::EncodedBatch;
-use crate::catalog;
 use crate::env::{Rule, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::slot::{SlotHeader, SlotKind};
 use crate::store::Put;
 use bytes::Bytes;
 use fairness::Fairness;
-use futures_util::{StreamExt, TryStreamExt};
 use object_store::PutPayload;
+use position::Position;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod clock_watch;
 mod fairness;
 mod finish;
-
-/// A writer this many slots behind searches the tail instead of walking to it.
-const FAR_BEHIND: u32 = 20;
+mod position;
 
 /// Writes to one log. One put at a time, so that order is kept.
 #[derive(Debug)]
@@ -47,19 +43,6 @@ pub(crate) struct Appender {
     stopped: Option<Error>,
     /// The topic was deleted, and this is who ends its logs.
     closing: bool,
-}
-
-/// Where the next slot goes.
-#[derive(Debug, Clone)]
-struct Position {
-    open: Open,
-    slot: u32,
-    next_offset: i64,
-    max_timestamp: i64,
-    /// The block's last slot has been put.
-    ended: bool,
-    /// Header checksums of the slots before; `None` for those not seen.
-    checksums: Vec<Option<u32>>,
 }
 
 /// A batch with its place in the log written into it.
@@ -100,38 +83,6 @@ enum Resolved {
     Void {
         certain: bool,
     },
-}
-
-impl Position {
-    fn start_of(open: Open) -> Self {
-        Self {
-            slot: 0,
-            next_offset: open.base_offset,
-            max_timestamp: open.max_timestamp,
-            ended: false,
-            checksums: Vec::new(),
-            open,
-        }
-    }
-
-    fn from_tail(tail: Tail) -> Self {
-        let mut position = Self::start_of(tail.open);
-        if let Some(newest) = tail.newest {
-            position.slot = tail.next_slot - 1;
-            position.checksums = vec![None; position.slot as usize];
-            position.step(&newest);
-        }
-        position
-    }
-
-    /// Moves past a slot.
-    fn step(&mut self, header: &SlotHeader) {
-        self.slot += 1;
-        self.next_offset = header.next_offset();
-        self.max_timestamp = header.max_timestamp;
-        self.ended = header.last || self.slot >= self.open.slots;
-        self.checksums.push(Some(header.crc));
-    }
 }
 
 impl Appender {
@@ -348,14 +299,6 @@ impl Appender {
         header.base_offset
     }
 
-    /// Moves past another's slot.
-    fn pass(&mut self, header: &SlotHeader) {
-        if let Some(position) = &mut self.position {
-            position.step(header);
-        }
-        self.fairness.saw(header.producer_id);
-    }
-
     /// Writes a batch's place into it.
     fn stamp(&self, batch: &EncodedBatch, sequence: i64) -> Result<Stamped> {
         let position = self.known_position()?;
@@ -404,122 +347,11 @@ impl Appender {
         })
     }
 
-    /// Steps over the slots of others until one is absent.
-    async fn walk(&mut self) -> Result<()> {
-        for _ in 0..FAR_BEHIND {
-            let position = self.known_position()?;
-            if position.ended {
-                return Ok(());
-            }
-            match self.log.look(&position.open, position.slot).await? {
-                Look::Valid { slot, .. } => self.pass(&slot),
-                // A void slot is met, and judged, by the next put.
-                Look::Absent | Look::Void { .. } => return Ok(()),
-            }
-        }
-        self.position = None;
-        Ok(())
-    }
-
-    /// Finds where the next slot goes, if it is not known.
-    async fn find_position(&mut self) -> Result<()> {
-        if self.position.is_none() {
-            match self.log.find_tail().await? {
-                None => self.enter_first().await?,
-                Some(Tail { end: Some(end), open, .. }) => {
-                    self.enter_after(open.block, &end).await?
-                }
-                Some(tail) => {
-                    if let Some(newest) = &tail.newest {
-                        self.fairness.saw(newest.producer_id);
-                    }
-                    self.position = Some(Position::from_tail(tail));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn known_position(&self) -> Result<&Position> {
-        self.position.as_ref().ok_or_else(|| Error::internal("an append without a position"))
-    }
-
-    async fn enter_first(&mut self) -> Result<()> {
-        let (open, ours) = self.log.create_open(0, 0, i64::MIN).await?;
-        // The topic may have been deleted before there was a block to end.
-        if !self.closing && !catalog::is_alive(&self.log.store, &self.log.id).await? {
-            return Err(self.log.deleted());
-        }
-        self.position = Some(Position::start_of(open));
-        if ours { Ok(()) } else { self.walk().await }
-    }
-
-    async fn enter_after(&mut self, block: u64, end: &End) -> Result<()> {
-        if end.closed {
-            return Err(self.log.deleted());
-        }
-        let (open, ours) =
-            self.log.create_open(block + 1, end.next_offset, end.max_timestamp).await?;
-        self.position = Some(Position::start_of(open));
-        if ours { Ok(()) } else { self.walk().await }
-    }
-
-    /// Ends the block (`certain`: with the slots before the present one) and enters the next.
-    async fn turn_over(&mut self, certain: bool) -> Result<()> {
-        let end = self.conclude(certain, false).await?;
-        let block = self.known_position()?.open.block;
-        self.enter_after(block, &end).await
-    }
-
-    async fn conclude(&mut self, certain: bool, closed: bool) -> Result<End> {
-        if certain {
-            self.fill_checksums().await?;
-        }
-        let position = self.known_position()?;
-        let Position { open, max_timestamp, .. } = position;
-        let end = if certain {
-            let checksums = position.checksums.clone();
-            let verdict = Verdict::Slots(position.slot);
-            let next = position.next_offset;
-            End::new(verdict, next, *max_timestamp, open.lease.opened, checksums, closed)
-        } else {
-            let next = open.offset_beyond();
-            End::new(Verdict::Unknown, next, *max_timestamp, open.lease.opened, Vec::new(), closed)
-        };
-        self.log.conclude(open.block, &end).await
-    }
-
-    /// Reads the headers that this writer has not seen, for the block's end to name all.
-    async fn fill_checksums(&mut self) -> Result<()> {
-        let position = self.known_position()?;
-        let missing: Vec<u32> =
-            (0..position.slot).filter(|n| position.checksums[*n as usize].is_none()).collect();
-        let (log, open) = (&self.log, &position.open);
-        let found: Vec<(u32, Option<u32>)> = futures_util::stream::iter(missing)
-            .map(|slot| async move {
-                let look = log.look(open, slot).await?;
-                let checksum = match look {
-                    Look::Valid { slot, .. } => Some(slot.crc),
-                    Look::Absent | Look::Void { .. } => None,
-                };
-                Ok::<_, Error>((slot, checksum))
-            })
-            .buffered(32)
-            .try_collect()
-            .await?;
-        if let Some(position) = &mut self.position {
-            for (slot, checksum) in found {
-                position.checksums[slot as usize] = checksum;
-            }
-        }
-        Ok(())
-    }
-
     /// The lease by which this writer goes.
-    fn lease(&self, open: &Open) -> super::Lease {
+    fn lease(&self, open: &Open) -> Lease {
         let mut lease = open.lease;
         if !self.log.env.keeps(Rule::LeaseComesFromOpen) {
-            lease.length_ms = super::Lease::length_for(self.log.settings.min_expiry);
+            lease.length_ms = Lease::length_for(self.log.settings.min_expiry);
         }
         lease
     }

@@ -1,0 +1,179 @@
+//! Where the next slot goes: found at the tail, moved past the slots of others, and from a block to
+//! the next when the block has ended.
+
+use super::Appender;
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::log::tail::Tail;
+use crate::log::{End, Look, Open, Verdict};
+use crate::slot::SlotHeader;
+use futures_util::{StreamExt, TryStreamExt};
+
+/// A writer this many slots behind searches the tail instead of walking to it.
+const FAR_BEHIND: u32 = 20;
+
+/// Where the next slot goes.
+#[derive(Debug, Clone)]
+pub(super) struct Position {
+    pub(super) open: Open,
+    pub(super) slot: u32,
+    pub(super) next_offset: i64,
+    pub(super) max_timestamp: i64,
+    /// The block's last slot has been put.
+    pub(super) ended: bool,
+    /// Header checksums of the slots before; `None` for those not seen.
+    checksums: Vec<Option<u32>>,
+}
+
+impl Position {
+    fn start_of(open: Open) -> Self {
+        Self {
+            slot: 0,
+            next_offset: open.base_offset,
+            max_timestamp: open.max_timestamp,
+            ended: false,
+            checksums: Vec::new(),
+            open,
+        }
+    }
+
+    fn from_tail(tail: Tail) -> Self {
+        let mut position = Self::start_of(tail.open);
+        if let Some(newest) = tail.newest {
+            position.slot = tail.next_slot - 1;
+            position.checksums = vec![None; position.slot as usize];
+            position.step(&newest);
+        }
+        position
+    }
+
+    /// Moves past a slot.
+    pub(super) fn step(&mut self, header: &SlotHeader) {
+        self.slot += 1;
+        self.next_offset = header.next_offset();
+        self.max_timestamp = header.max_timestamp;
+        self.ended = header.last || self.slot >= self.open.slots;
+        self.checksums.push(Some(header.crc));
+    }
+}
+
+impl Appender {
+    /// Moves past another's slot.
+    pub(super) fn pass(&mut self, header: &SlotHeader) {
+        if let Some(position) = &mut self.position {
+            position.step(header);
+        }
+        self.fairness.saw(header.producer_id);
+    }
+
+    /// Steps over the slots of others until one is absent.
+    pub(super) async fn walk(&mut self) -> Result<()> {
+        for _ in 0..FAR_BEHIND {
+            let position = self.known_position()?;
+            if position.ended {
+                return Ok(());
+            }
+            match self.log.look(&position.open, position.slot).await? {
+                Look::Valid { slot, .. } => self.pass(&slot),
+                // A void slot is met, and judged, by the next put.
+                Look::Absent | Look::Void { .. } => return Ok(()),
+            }
+        }
+        self.position = None;
+        Ok(())
+    }
+
+    /// Finds where the next slot goes, if it is not known.
+    pub(super) async fn find_position(&mut self) -> Result<()> {
+        if self.position.is_none() {
+            match self.log.find_tail().await? {
+                None => self.enter_first().await?,
+                Some(Tail { end: Some(end), open, .. }) => {
+                    self.enter_after(open.block, &end).await?
+                }
+                Some(tail) => {
+                    if let Some(newest) = &tail.newest {
+                        self.fairness.saw(newest.producer_id);
+                    }
+                    self.position = Some(Position::from_tail(tail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn known_position(&self) -> Result<&Position> {
+        self.position.as_ref().ok_or_else(|| Error::internal("an append without a position"))
+    }
+
+    async fn enter_first(&mut self) -> Result<()> {
+        let (open, ours) = self.log.create_open(0, 0, i64::MIN).await?;
+        // The topic may have been deleted before there was a block to end.
+        if !self.closing && !catalog::is_alive(&self.log.store, &self.log.id).await? {
+            return Err(self.log.deleted());
+        }
+        self.position = Some(Position::start_of(open));
+        if ours { Ok(()) } else { self.walk().await }
+    }
+
+    pub(super) async fn enter_after(&mut self, block: u64, end: &End) -> Result<()> {
+        if end.closed {
+            return Err(self.log.deleted());
+        }
+        let (open, ours) =
+            self.log.create_open(block + 1, end.next_offset, end.max_timestamp).await?;
+        self.position = Some(Position::start_of(open));
+        if ours { Ok(()) } else { self.walk().await }
+    }
+
+    /// Ends the block (`certain`: with the slots before the present one) and enters the next.
+    pub(super) async fn turn_over(&mut self, certain: bool) -> Result<()> {
+        let end = self.conclude(certain, false).await?;
+        let block = self.known_position()?.open.block;
+        self.enter_after(block, &end).await
+    }
+
+    pub(super) async fn conclude(&mut self, certain: bool, closed: bool) -> Result<End> {
+        if certain {
+            self.fill_checksums().await?;
+        }
+        let position = self.known_position()?;
+        let Position { open, max_timestamp, .. } = position;
+        let end = if certain {
+            let checksums = position.checksums.clone();
+            let verdict = Verdict::Slots(position.slot);
+            let next = position.next_offset;
+            End::new(verdict, next, *max_timestamp, open.lease.opened, checksums, closed)
+        } else {
+            let next = open.offset_beyond();
+            End::new(Verdict::Unknown, next, *max_timestamp, open.lease.opened, Vec::new(), closed)
+        };
+        self.log.conclude(open.block, &end).await
+    }
+
+    /// Reads the headers that this writer has not seen, for the block's end to name all.
+    async fn fill_checksums(&mut self) -> Result<()> {
+        let position = self.known_position()?;
+        let missing: Vec<u32> =
+            (0..position.slot).filter(|n| position.checksums[*n as usize].is_none()).collect();
+        let (log, open) = (&self.log, &position.open);
+        let found: Vec<(u32, Option<u32>)> = futures_util::stream::iter(missing)
+            .map(|slot| async move {
+                let look = log.look(open, slot).await?;
+                let checksum = match look {
+                    Look::Valid { slot, .. } => Some(slot.crc),
+                    Look::Absent | Look::Void { .. } => None,
+                };
+                Ok::<_, Error>((slot, checksum))
+            })
+            .buffered(32)
+            .try_collect()
+            .await?;
+        if let Some(position) = &mut self.position {
+            for (slot, checksum) in found {
+                position.checksums[slot as usize] = checksum;
+            }
+        }
+        Ok(())
+    }
+}
