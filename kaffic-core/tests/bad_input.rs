@@ -420,6 +420,37 @@ async fn a_damaged_slot_is_named_behind_all_that_is_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_seek_goes_past_a_damaged_slot() {
+    for closed in [false, true] {
+        let lab = damaged_lab(closed).await;
+        for (block, slot) in [(0, 0), (1, 2), (2, 1)] {
+            let key = slot_key("t", block, slot);
+            let behind = (block * 5 + u64::from(slot) + 1) as i64;
+            let whole = lab.store.object(&key);
+            for (what, bytes) in damages(&whole) {
+                lab.store.replace(&key, bytes);
+                let client = lab.client().await;
+                let start = Start::Latest;
+                let mut consumer = client
+                    .consumer()
+                    .topic("t")
+                    .start(start)
+                    .until(Until::Latest)
+                    .build()
+                    .await
+                    .unwrap();
+                let sought = consumer.seek("t", 0, Start::Offset(behind)).await;
+                sought.unwrap_or_else(|error| panic!("{what} of {key}: seek to {behind}: {error}"));
+                let (records, error) = read_on(&mut consumer).await;
+                assert!(error.is_none(), "{what}: {error:?}");
+                assert_eq!(offsets(&records), (behind..13).collect::<Vec<_>>(), "{what}");
+            }
+            lab.store.replace(&key, whole);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_bit_of_a_slot_can_change_unseen() {
     for closed in [false, true] {
         let lab = damaged_lab(closed).await;
@@ -555,6 +586,27 @@ async fn a_damaged_beginning_or_end_of_a_block_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn behind_a_damaged_block_every_other_is_reached() {
+    let lab = damaged_lab(true).await;
+    let key = block_key("t", 0, "open");
+    lab.store.replace(&key, "{}");
+    let client = lab.client().await;
+    for offset in 5..13 {
+        let mut consumer = client
+            .consumer()
+            .topic("t")
+            .start(Start::Offset(offset))
+            .until(Until::Latest)
+            .build()
+            .await
+            .unwrap_or_else(|error| panic!("start at {offset}: {error}"));
+        let (records, error) = read_on(&mut consumer).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(offsets(&records), (offset..13).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_damaged_description_of_a_topic_is_named() {
     let lab = damaged_lab(true).await;
     let client = lab.client().await;
@@ -600,6 +652,27 @@ async fn assert_refused(lab: &Lab, key: &str, what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_description_of_a_topic_with_numbers_that_cannot_be_is_named() {
+    let lab = damaged_lab(true).await;
+    let key = topic_key("t", 0);
+    let whole = lab.store.object(&key);
+    for (from, to) in [
+        ("\"format\":1", "\"format\":2"),
+        ("\"partitions\":1", "\"partitions\":0"),
+        ("\"partitions\":1", "\"partitions\":10001"),
+        ("\"slots\":5", "\"slots\":0"),
+        ("\"slots\":5", "\"slots\":1001"),
+        ("\"min_expiry_ms\":86400000", "\"min_expiry_ms\":0"),
+        ("\"min_expiry_ms\":86400000", "\"min_expiry_ms\":-1"),
+    ] {
+        let text = String::from_utf8(whole.to_vec()).unwrap();
+        assert!(text.contains(from), "{text}");
+        lab.store.replace(&key, text.replace(from, to));
+        assert_refused(&lab, &key, to).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_newer_or_altered_says_so() {
     let lab = damaged_lab(false).await;
     let change = |key: &str, from: &str, to: &str| {
@@ -621,6 +694,22 @@ async fn what_is_newer_or_altered_says_so() {
     assert_damaged(&error, &slot_key("t", 2, 2), "altered");
     assert!(error.to_string().contains("altered"), "{error}");
     lab.store.set_stamp_ms(&open, stamp);
+}
+
+#[tokio::test(start_paused = true)]
+async fn verify_names_a_block_s_objects_by_their_keys() {
+    for (block, name) in [(0, "open"), (1, "end"), (1, "open")] {
+        let lab = damaged_lab(true).await;
+        let key = block_key("t", block, name);
+        lab.store.replace(&key, "");
+        assert_verify_names(&lab, &key, "empty").await;
+    }
+    // Two blocks that don't fit together.
+    let lab = damaged_lab(true).await;
+    let key = block_key("t", 1, "open");
+    let text = String::from_utf8(lab.store.object(&key).to_vec()).unwrap();
+    lab.store.replace(&key, text.replace("\"base_offset\":5", "\"base_offset\":4"));
+    assert_verify_names(&lab, &key, "another base").await;
 }
 
 #[tokio::test]
