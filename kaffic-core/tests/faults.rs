@@ -486,6 +486,30 @@ async fn a_clock_that_goes_wrong_later_is_noticed_and_nothing_is_doubled() {
     assert_log(&lab, &texts(0..acked)).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_half_a_day_off_does_not_fill_the_store() {
+    for hours in [-240, -13, 10, 12, 13, 24, 240] {
+        let lab = Lab::new();
+        topic(&lab, 1000).await;
+        let env = lab.env();
+        env.set_offset_ms(hours * 3_600_000);
+        let producer = lab.client_in(&env).await.producer("t").build().await.unwrap();
+        // A loop that never waits would not let time pass either.
+        let puts = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&puts);
+        lab.store.always(Fault::Deny, move |request| {
+            request.op == Op::Put && counter.fetch_add(1, Ordering::Relaxed) > 50
+        });
+        let first = within(producer.send(Record::value("0"))).await;
+        let puts = puts.load(Ordering::Relaxed);
+        assert!(puts <= 10, "{hours} h: {puts} puts for one record; then {first:?}");
+        let error = within(producer.send(Record::value("1"))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ClockSkew, "{hours} h: {error}");
+        let expected: Vec<String> = first.iter().map(|_| "0".to_owned()).collect();
+        assert_log(&lab, &expected).await;
+    }
+}
+
 /// The producer ids of the slots with records, in order.
 fn producer_ids(lab: &Lab) -> Vec<i64> {
     let headers =
