@@ -180,6 +180,42 @@ async fn a_producer_of_a_deleted_topic_writes_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_consumer_of_a_deleted_topic_reads_what_is_there_and_is_then_told() {
+    for sent in 0..8 {
+        for caught_up in [false, true] {
+            let lab = Lab::new();
+            let client = lab.client().await;
+            let config = TopicConfig::new().slots_per_block(3);
+            client.topics().create("t", config).await.unwrap();
+            let producer = client.producer("t").build().await.unwrap();
+            for record in numbered(0..sent) {
+                producer.send(record).await.unwrap();
+            }
+            let mut consumer = client.consumer().topic("t").build().await.unwrap();
+            let mut seen = Vec::new();
+            while caught_up && seen.len() < sent as usize {
+                seen.extend(within(consumer.poll(1, SECOND)).await.unwrap());
+            }
+            if caught_up {
+                assert!(consumer.poll(1, 5 * SECOND).await.unwrap().is_empty());
+            }
+            lab.client().await.topics().delete("t").await.unwrap();
+            let case = format!("{sent} records, caught up {caught_up}");
+            let error = loop {
+                // Nothing is left to come, so it should not take longer than a look at the end.
+                match within(consumer.poll(10, 60 * SECOND)).await {
+                    Ok(records) if records.is_empty() => panic!("{case}: nobody says anything"),
+                    Ok(records) => seen.extend(records),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::TopicNotFound, "{case}: {error}");
+            assert_eq!(offsets(&seen), (0..sent).collect::<Vec<_>>(), "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deletion_counts_what_went_and_what_stays_and_says_until_when() {
     let lab = Lab::new();
     let client = lab.client().await;
@@ -226,6 +262,44 @@ async fn deleting_again_removes_what_earlier_incarnations_left() {
     let deletion = topics.delete("t").await.unwrap();
     assert_eq!((deletion.removed, deletion.remaining), (6, 0));
     assert!(lab.store.keys("data/").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_gets_through_a_failing_store() {
+    let whole = async |lab: &Lab| {
+        let client = lab.client().await;
+        let config = TopicConfig::new().partitions(2).slots_per_block(2);
+        client.topics().create("t", config).await.unwrap();
+        let producer = client.producer("t").build().await.unwrap();
+        for record in numbered(0..3) {
+            producer.send(record.partition(0)).await.unwrap();
+        }
+        lab.clock.jump(48 * HOUR);
+        lab.store.take_requests();
+        client
+    };
+    let lab = Lab::new();
+    whole(&lab).await.topics().delete("t").await.unwrap();
+    let requests = lab.store.take_requests();
+    for fault in [Fault::Fail, Fault::LoseResponse, Fault::Stall, Fault::StallApplied] {
+        for (failing, request) in requests.iter().enumerate() {
+            let lab = Lab::new();
+            let client = whole(&lab).await;
+            let mut number = 0;
+            lab.store.rule(move |_| {
+                number += 1;
+                if number - 1 == failing { fault } else { Fault::None }
+            });
+            let deleted = within(client.topics().delete("t")).await;
+            lab.store.no_rule();
+            if let Err(error) = deleted {
+                panic!("{fault:?} of {request:?}: {error:?}");
+            }
+            lab.clock.jump(48 * HOUR);
+            client.topics().delete("t").await.unwrap();
+            assert!(lab.store.keys("data/").is_empty(), "{fault:?} of {request:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
