@@ -363,3 +363,29 @@ async fn ended_blocks_read_the_same_whatever_their_stamps_are() {
         assert_eq!(client.verify("t", |_| {}).await.unwrap().issues, []);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_must_never_expire_is_named_when_it_has() {
+    let (lab, client) = log_of(12, true).await;
+    lab.store.expire(&block_key("t", 1, "open"));
+    let mut consumer = client
+        .consumer()
+        .topic("t")
+        .start(Start::Earliest)
+        .until(Until::Latest)
+        .build()
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    let error = loop {
+        match within(consumer.poll(100, 100 * SECOND)).await {
+            Ok(records) if records.is_empty() => panic!("it waits for ever behind {seen:?}"),
+            Ok(records) => seen.extend(offsets(&records)),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(seen, (0..5).collect::<Vec<_>>());
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("open"), "{error}");
+    assert!(!client.verify("t", |_| {}).await.unwrap().issues.is_empty());
+}
