@@ -4,6 +4,7 @@
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
+use crate::keys::BlockObject;
 use crate::log::{End, Log, Look, Open, Verdict};
 use crate::slot::{Slot, SlotHeader};
 use crate::topic::TopicDescription;
@@ -49,8 +50,13 @@ pub(crate) async fn verify(
     let mut report = VerifyReport::default();
     for partition in 0..topic.partitions {
         let log = topic.log(context, partition);
-        let mut check =
-            PartitionCheck { log: &log, report: &mut report, offset: 0, newest: i64::MIN };
+        let mut check = PartitionCheck {
+            log: &log,
+            report: &mut report,
+            offset: 0,
+            astray: false,
+            newest: i64::MIN,
+        };
         check.run(&mut progress).await?;
     }
     Ok(report)
@@ -61,11 +67,17 @@ struct PartitionCheck<'a> {
     report: &'a mut VerifyReport,
     /// The next offset.
     offset: i64,
+    /// The block before could not be read.
+    astray: bool,
     /// The largest timestamp so far.
     newest: i64,
 }
 
 impl PartitionCheck<'_> {
+    fn key(&self, block: u64, object: BlockObject) -> String {
+        self.log.id.block_object(block, object)
+    }
+
     fn issue(&mut self, object: String, problem: impl Into<String>) {
         let partition = self.log.id.partition;
         self.report.issues.push(VerifyIssue { partition, object, problem: problem.into() });
@@ -86,36 +98,41 @@ impl PartitionCheck<'_> {
     async fn run(&mut self, progress: &mut (impl FnMut(u64) + Send)) -> Result<()> {
         let mut block = 0;
         loop {
-            let key = format!("{}/{block}", self.log.id.meta_dir());
             let open = self.log.open(block).await;
-            let Some(open) = self.noted(format!("{key}/open"), open)? else { return Ok(()) };
+            let Some(open) = self.noted(self.key(block, BlockObject::Open), open)? else {
+                // What is in a block that can't be read is not known; the next says where it begins.
+                (self.astray, block) = (true, block + 1);
+                continue;
+            };
             let Some(open) = open else { return Ok(()) };
             let end = self.log.end(block).await;
-            let end = self.noted(format!("{key}/end"), end)?.flatten();
-            self.enter(&key, &open);
+            let end = self.noted(self.key(block, BlockObject::End), end)?.flatten();
+            self.enter(&open);
             self.block(&open, end.as_ref(), progress).await?;
             let Some(end) = end else { return self.nothing_after(block).await };
-            self.leave(&key, &end);
+            self.leave(block, &end);
             block += 1;
         }
     }
 
-    fn enter(&mut self, key: &str, open: &Open) {
-        if open.base_offset != self.offset {
+    fn enter(&mut self, open: &Open) {
+        if std::mem::take(&mut self.astray) {
+            self.offset = open.base_offset;
+        } else if open.base_offset != self.offset {
             let problem = format!("begins at offset {}, not {}", open.base_offset, self.offset);
-            self.issue(format!("{key}/open"), problem);
+            self.issue(self.key(open.block, BlockObject::Open), problem);
             self.offset = open.base_offset;
         }
         self.newest = self.newest.max(open.max_timestamp);
     }
 
-    fn leave(&mut self, key: &str, end: &End) {
+    fn leave(&mut self, block: u64, end: &End) {
         let jump = end.next_offset - self.offset;
         match end.verdict {
             _ if jump < 0 => {
                 let problem =
                     format!("ends at offset {}, and {} is there", end.next_offset, self.offset);
-                self.issue(format!("{key}/end"), problem);
+                self.issue(self.key(block, BlockObject::End), problem);
             }
             // What lies between has expired, or the verdict says that it can't be known.
             _ => self.report.gaps += jump as u64,
@@ -125,8 +142,10 @@ impl PartitionCheck<'_> {
 
     async fn nothing_after(&mut self, block: u64) -> Result<()> {
         if self.log.open(block + 1).await?.is_some() {
-            let key = format!("{}/{block}/end", self.log.id.meta_dir());
-            self.issue(key, "is missing, and there is a block after it");
+            self.issue(
+                self.key(block, BlockObject::End),
+                "is missing, and there is a block after it",
+            );
         }
         Ok(())
     }

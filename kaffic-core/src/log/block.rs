@@ -5,6 +5,7 @@
 //! least age at which the storage may delete a slot. K and M are margins for clocks and for
 //! expiry. Stamps are compared in whole seconds.
 
+use crate::catalog::MAX_SLOTS;
 use crate::chain::{from_json, to_json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
@@ -15,8 +16,6 @@ use std::time::Duration;
 const FORMAT: u32 = 1;
 const HOUR_MS: i64 = 3_600_000;
 
-/// The most slots that a block has.
-pub(crate) const MAX_SLOTS: u32 = 1000;
 /// The most records that a batch has; an offset jump is this many times the slots of a block.
 pub(crate) const MAX_BATCH_RECORDS: u32 = 100_000;
 

@@ -12,7 +12,7 @@ pub(crate) mod seek;
 pub(crate) mod tail;
 
 pub use block::MinExpiry;
-pub(crate) use block::{End, MAX_BATCH_RECORDS, MAX_SLOTS, Open, Verdict};
+pub(crate) use block::{End, MAX_BATCH_RECORDS, Open, Verdict};
 pub use delete::Deletion;
 
 use crate::env::{Env, Rule};

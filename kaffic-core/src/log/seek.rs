@@ -5,7 +5,7 @@
 use super::read::Place;
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{BLOCKS_PER_GROUP, group_name};
 use crate::slot::{PROBE_LEN, Slot, SlotHeader};
 use futures_util::future::try_join_all;
@@ -80,11 +80,29 @@ impl Slots<'_> {
         })
     }
 
-    /// The first slot for which `before` is false. One that expires meanwhile counts as before.
+    /// The first slot for which `before` is false. One that is damaged or has expired meanwhile
+    /// counts as the next one that can be read.
     async fn first(&self, before: impl Fn(&SlotHeader) -> bool + Copy) -> Result<u64> {
         let len = self.numbers.len() as u64;
-        search(len, |index| async move { Ok(self.header(index).await?.is_none_or(|h| before(&h))) })
-            .await
+        search(len, |index| async move {
+            for index in index..len {
+                if let Some(header) = unless_damaged(self.header(index).await)? {
+                    return Ok(before(&header));
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
+}
+
+/// What can't be read is not there, for a search that only passes by it.
+fn unless_damaged<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+            Ok(None)
+        }
+        other => other,
     }
 }
 
@@ -114,6 +132,12 @@ impl Log {
                 return Ok(found(Place { block, slot, offset }));
             }
             from = (block, slot + 1);
+        }
+        if let Some(slot) = slots.numbers.get(after as usize).copied()
+            && unless_damaged(slots.header(after).await.map(Some))?.is_none()
+        {
+            // Reading from there says what is wrong with it.
+            return Ok(found(Place { block, slot, offset }));
         }
         let next = self.first_from(from.0, from.1, tail).await?;
         let place = next.unwrap_or_else(|| tail_place(tail));
