@@ -168,13 +168,16 @@ impl Log {
         if before(&tail.open) {
             return Ok(tail.open.clone());
         }
-        let before = &before;
-        let after =
-            search(
-                tail.open.block,
-                |block| async move { Ok(before(&self.open_there(block).await?)) },
-            )
-            .await?;
+        let (before, newest) = (&before, tail.open.block);
+        let after = search(newest, |block| async move {
+            for block in block..newest {
+                if let Some(open) = unless_damaged(self.open(block).await)? {
+                    return Ok(before(&open));
+                }
+            }
+            Ok(false)
+        })
+        .await?;
         self.open_there(after.saturating_sub(1)).await
     }
 
