@@ -1,7 +1,10 @@
 //! What the integration tests share: the stores they run on, and reading a topic to its end.
 #![allow(dead_code, reason = "not every test uses every part")]
 
-use kaffic_core::{ConsumerRecord, Kaffic, Until};
+pub(crate) mod format;
+pub(crate) mod lab;
+
+use kaffic_core::{Consumer, ConsumerRecord, Error, Kaffic, Record, Until};
 
 /// A store to test on; it goes with this value.
 pub(crate) enum TestStore {
@@ -45,4 +48,34 @@ pub(crate) async fn read_all(client: &Kaffic, topic: &str) -> Vec<ConsumerRecord
         records.push(record);
     }
     records
+}
+
+/// Reads until the consumer is finished or fails.
+pub(crate) async fn read_on(consumer: &mut Consumer) -> (Vec<ConsumerRecord>, Option<Error>) {
+    let mut records = Vec::new();
+    loop {
+        match lab::within(consumer.next()).await {
+            Ok(Some(record)) => records.push(record),
+            Ok(None) => return (records, None),
+            Err(error) => return (records, Some(error)),
+        }
+    }
+}
+
+/// Records with their own numbers for values.
+pub(crate) fn numbered(numbers: std::ops::Range<i64>) -> Vec<Record> {
+    numbers.map(|n| Record::value(n.to_string())).collect()
+}
+
+/// The offsets of records.
+pub(crate) fn offsets(records: &[ConsumerRecord]) -> Vec<i64> {
+    records.iter().map(|record| record.offset).collect()
+}
+
+/// The values of records, which have to be text.
+pub(crate) fn values(records: &[ConsumerRecord]) -> Vec<String> {
+    let text = |record: &ConsumerRecord| {
+        String::from_utf8(record.value.clone().unwrap_or_default().to_vec()).expect("text")
+    };
+    records.iter().map(text).collect()
 }
