@@ -257,12 +257,13 @@ impl Topics {
             }
         };
         let mut deletion = Deletion::default();
+        let now = store.now().await?;
         for incarnation in 0..=deleted.incarnation {
             let topic = TopicDescription::new(name, &Stored { incarnation, ..deleted.clone() });
             if incarnation == deleted.incarnation {
                 self.close_logs(&topic).await?;
             }
-            self.remove_data(&topic, &mut deletion).await?;
+            self.remove_data(&topic, now, &mut deletion).await?;
         }
         Ok(deletion)
     }
@@ -279,10 +280,15 @@ impl Topics {
             .await
     }
 
-    async fn remove_data(&self, topic: &TopicDescription, deletion: &mut Deletion) -> Result<()> {
+    async fn remove_data(
+        &self,
+        topic: &TopicDescription,
+        now: i64,
+        deletion: &mut Deletion,
+    ) -> Result<()> {
         let dir = keys::incarnation_data_dir(&topic.name, topic.incarnation);
         for partition in self.context.store.list(&dir).await?.numbered_dirs() {
-            self.log(topic, partition as u32).remove_data(deletion).await?;
+            self.log(topic, partition as u32).remove_data(now, deletion).await?;
         }
         Ok(())
     }

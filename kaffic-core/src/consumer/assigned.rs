@@ -124,7 +124,10 @@ pub(super) async fn start_place(
             let wanted = end.offset.saturating_sub(back).max(0);
             return Ok(log.find_offset(wanted, tail).await?.place);
         }
-        Start::Offset(offset) if offset > end.offset => (None, offset),
+        Start::Offset(offset) if offset > end.offset && !log.may_have_reached(tail, offset) => {
+            (None, offset)
+        }
+        Start::Offset(offset) if offset > end.offset => return Ok(Place { offset, ..end }),
         Start::Offset(offset) => (Some(log.find_offset(offset, tail).await?), offset),
     };
     match (sought, reset) {
@@ -132,17 +135,19 @@ pub(super) async fn start_place(
         (Some(sought), ResetPolicy::Earliest) => Ok(sought.place),
         (None, ResetPolicy::Earliest) => log.earliest(tail).await,
         (_, ResetPolicy::Latest) => Ok(end),
-        (_, ResetPolicy::Error) => Err(out_of_range(log, tail, wanted).await?),
+        (Some(sought), ResetPolicy::Error) => Err(out_of_range(log, wanted, sought.place, end)),
+        (None, ResetPolicy::Error) => {
+            Err(out_of_range(log, wanted, log.earliest(tail).await?, end))
+        }
     }
 }
 
-/// The error that says what remains.
-pub(super) async fn out_of_range(log: &Log, tail: Option<&Tail>, wanted: i64) -> Result<Error> {
-    let earliest = log.earliest(tail).await?.offset;
-    let end = tail_place(tail).offset;
-    Ok(Error::new(
+/// The error that says what remains, from `next` on.
+pub(super) fn out_of_range(log: &Log, wanted: i64, next: Place, end: Place) -> Error {
+    let (next, end) = (next.offset, end.offset);
+    Error::new(
         ErrorKind::OffsetOutOfRange,
-        format!("{}: offset {wanted} is not there; {earliest} to {end} are", log.id),
+        format!("{}: offset {wanted} is not there; from {next} to {end} there are some", log.id),
     )
-    .with_range(earliest, end))
+    .with_range(next, end)
 }

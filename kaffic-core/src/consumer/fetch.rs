@@ -6,6 +6,7 @@ use super::config::{Config, ResetPolicy, Start};
 use crate::error::Result;
 use crate::log::Log;
 use crate::log::read::{Batch, Event, LogReader, Place};
+use crate::log::seek::tail_place;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -101,7 +102,10 @@ async fn reset(log: &Log, reader: &mut LogReader, policy: ResetPolicy, wanted: i
         }
         ResetPolicy::Error => {
             let tail = log.find_tail().await?;
-            Err(out_of_range(log, tail.as_ref(), wanted).await?)
+            let end = tail_place(tail.as_ref());
+            let from = reader.place();
+            let next = log.first_from(from.block, from.slot, tail.as_ref()).await?;
+            Err(out_of_range(log, wanted, next.unwrap_or(end), end))
         }
     }
 }

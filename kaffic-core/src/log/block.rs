@@ -70,6 +70,11 @@ impl Lease {
         self.expiry_ms.map_or(HOUR_MS, |r| (r / 24).min(HOUR_MS))
     }
 
+    /// How long a filesystem may take from stamping a slot to showing it: K.
+    pub(crate) fn staging_limit(&self) -> Duration {
+        Duration::from_millis(self.clock_margin_ms() as u64)
+    }
+
     /// M: the margin before things may expire.
     fn expiry_margin_ms(&self) -> i64 {
         self.expiry_ms.map_or(2 * HOUR_MS, |r| (r / 12).min(2 * HOUR_MS))
@@ -105,9 +110,9 @@ impl Lease {
         self.expiry_ms.is_some_and(|r| self.age_ms(now_ms) >= r - self.expiry_margin_ms())
     }
 
-    /// When (Unix milliseconds) the block's objects may be deleted: nothing put late counts.
-    pub(crate) fn removable_at_ms(&self) -> i64 {
-        self.opened * 1000 + self.length_ms + 2 * self.clock_margin_ms() + 1000
+    /// The stamp from which on the block's slots may be deleted: nothing put late counts.
+    pub(crate) fn removable_at(&self) -> i64 {
+        self.opened + (self.length_ms + self.clock_margin_ms()).div_euclid(1000) + 1
     }
 }
 

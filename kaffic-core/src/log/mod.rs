@@ -198,7 +198,7 @@ impl Log {
     /// How long a filesystem may take from stamping an object to showing it: K.
     pub(crate) fn staging_limit(&self) -> Duration {
         let lease = Lease { opened: 0, length_ms: 0, expiry_ms: self.settings.min_expiry.as_ms() };
-        Duration::from_millis(lease.clock_margin_ms() as u64)
+        lease.staging_limit()
     }
 
     fn deleted(&self) -> Error {

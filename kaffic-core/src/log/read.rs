@@ -9,7 +9,7 @@ use super::seek::tail_place;
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
 use crate::batch::{CheckedBatch, Records};
-use crate::env::Rule;
+use crate::env::{Env, Rule};
 use crate::error::{Error, Result};
 use crate::slot::{Slot, SlotHeader};
 use crate::store::Object;
@@ -73,8 +73,9 @@ pub(crate) struct LogReader {
     /// How many slots in a row were there beyond what was known.
     streak: u32,
     guess_bytes: usize,
-    /// When the present slot was last seen not to be there, and when the end was looked at then.
-    absent_at: Option<Duration>,
+    /// When the present slot was last asked for and not there, if it can't have come and gone.
+    absent_at: Option<Moment>,
+    /// When an end was last looked at while waiting.
     end_looked_at: Option<Duration>,
 }
 
@@ -89,6 +90,26 @@ struct Fetched {
     key: String,
     object: Option<Object>,
     held: Held,
+    asked_at: Moment,
+}
+
+/// A moment by both clocks: either may stand still while a machine sleeps or is set.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    monotonic: Duration,
+    wall_ms: i64,
+}
+
+impl Moment {
+    fn now(env: &dyn Env) -> Self {
+        Self { monotonic: env.monotonic(), wall_ms: env.now_ms() }
+    }
+
+    /// The time since an earlier moment, by the clock that says more.
+    fn since(self, earlier: Self) -> Duration {
+        let wall = Duration::from_millis((self.wall_ms - earlier.wall_ms).max(0) as u64);
+        self.monotonic.saturating_sub(earlier.monotonic).max(wall)
+    }
 }
 
 /// What to do about a slot that is not there.
@@ -154,6 +175,7 @@ impl LogReader {
                 if self.enter().await? {
                     continue;
                 }
+                self.check_not_closed().await?;
                 return Ok(Event::CaughtUp);
             };
             let slot = self.place.slot;
@@ -168,7 +190,7 @@ impl LogReader {
             }
             self.fetch_ahead();
             let Some(fetched) = self.ahead.next().await else { continue };
-            let Fetched { key, object, held } = match fetched {
+            let Fetched { key, object, held, asked_at } = match fetched {
                 Ok(fetched) => fetched,
                 Err(error) => {
                     self.drop_ahead();
@@ -184,7 +206,7 @@ impl LogReader {
                 Judged::Not { void } => {
                     drop(held);
                     self.drop_ahead();
-                    match self.absent(&key, void).await? {
+                    match self.absent(&key, void, asked_at).await? {
                         Absence::Wait => return Ok(Event::CaughtUp),
                         Absence::Found(object) => {
                             let held = self.budget.take(1).await;
@@ -216,6 +238,15 @@ impl LogReader {
         self.current = open.map(|open| Current { open, end });
         self.next_fetch = self.place.slot;
         Ok(self.current.is_some())
+    }
+
+    /// While the next block has not begun: whether the one before was the last for ever.
+    async fn check_not_closed(&mut self) -> Result<()> {
+        let Some(before) = self.place.block.checked_sub(1) else { return Ok(()) };
+        if self.end_is_due() && self.log.end(before).await?.is_some_and(|end| end.closed) {
+            return Err(self.log.deleted());
+        }
+        Ok(())
     }
 
     fn go_to(&mut self, block: u64, slot: u32) {
@@ -255,9 +286,10 @@ impl LogReader {
             self.next_fetch += 1;
             self.ahead.push_back(Box::pin(async move {
                 let mut held = budget.take(expected).await;
+                let asked_at = Moment::now(&*log.env);
                 let object = log.store.get(&key).await?;
                 held.correct(object.as_ref().map_or(0, |object| object.bytes.len()));
-                Ok(Fetched { key, object, held })
+                Ok(Fetched { key, object, held, asked_at })
             }));
         }
     }
@@ -303,6 +335,7 @@ impl LogReader {
             self.go_to(block + 1, 0);
         } else {
             self.place.slot += 1;
+            self.next_fetch = self.next_fetch.max(self.place.slot);
             (self.absent_at, self.end_looked_at) = (None, None);
         }
         self.last = Place { block, slot: number, offset: self.place.offset };
@@ -312,16 +345,15 @@ impl LogReader {
     }
 
     /// Decides about a slot that is not there, or does not count.
-    async fn absent(&mut self, key: &str, void: bool) -> Result<Absence> {
+    async fn absent(&mut self, key: &str, void: bool, asked_at: Moment) -> Result<Absence> {
         let Some(Current { open, end }) = &self.current else { return Ok(Absence::Wait) };
         let (open, mut end) = (open.clone(), end.clone());
-        let env = Arc::clone(&self.log.env);
-        let (block, slot, now) = (open.block, self.place.slot, env.monotonic());
-        let seen_before = self.absent_at.replace(now);
-        let due = self.end_looked_at.is_none_or(|at| now.saturating_sub(at) >= END_INTERVAL);
-        if end.is_none() && (void || due) {
-            self.end_looked_at = Some(now);
-            end = self.log.end(block).await?;
+        let log = Arc::clone(&self.log);
+        let (block, slot) = (open.block, self.place.slot);
+        self.note_absence(&open, asked_at);
+        let due = self.end_is_due() || void;
+        if end.is_none() && due {
+            end = log.end(block).await?;
             if let Some(current) = &mut self.current {
                 current.end.clone_from(&end);
             }
@@ -330,41 +362,52 @@ impl LogReader {
             // The loop in `next` goes on from there.
             return Ok(Absence::Past(Onward { block, slot, lost: false }));
         }
-        if end.is_none() && !open.lease.may_have_expired(env.now_ms()) {
+        if end.is_none() && !(due && open.lease.may_have_expired(log.env.now_ms())) {
             return Ok(Absence::Wait);
         }
-        let log = Arc::clone(&self.log);
         let higher = log.next_listed(&open, end.as_ref(), slot).await?;
         if end.is_none() && higher.is_none() {
             return Ok(Absence::Wait);
         }
-        if env.keeps(Rule::ReaderLooksTwice) {
-            let again = self.log.store.get(key).await?;
+        if log.env.keeps(Rule::ReaderLooksTwice) {
+            let asked_at = Moment::now(&*log.env);
+            let again = log.store.get(key).await?;
             if let Judged::Valid(object) = self.judge(key, again)? {
                 return Ok(Absence::Found(object));
             }
+            self.note_absence(&open, asked_at);
         }
         if let Some(slot) = higher {
             return Ok(Absence::Past(Onward { block, slot, lost: true }));
         }
-        if !env.keeps(Rule::ReaderMovesOn) {
+        if !log.env.keeps(Rule::ReaderMovesOn) {
             return Ok(Absence::Wait);
         }
-        let lost = match end.map(|end| end.verdict) {
-            Some(Verdict::Unknown) => !self.was_seen_lately(seen_before, now, &open),
-            _ => true,
-        };
+        let unknown = end.is_some_and(|end| end.verdict == Verdict::Unknown);
+        let lost = !(unknown && self.absent_at.is_some());
         Ok(Absence::Past(Onward { block: block + 1, slot: 0, lost }))
     }
 
-    /// Whether the slot was seen not to be there so lately that it can't have come and expired.
-    fn was_seen_lately(&self, seen: Option<Duration>, now: Duration, open: &Open) -> bool {
-        let within = open.lease.expiry_ms.map(|ms| Duration::from_millis(ms as u64));
-        match (seen, within) {
-            (Some(seen), Some(within)) => now.saturating_sub(seen) < within,
+    /// Remembers that the present slot is not there. It can't have come and gone if it was asked
+    /// for before anything of its block could expire, and ever since within R.
+    fn note_absence(&mut self, open: &Open, asked_at: Moment) {
+        let now = Moment::now(&*self.log.env);
+        let unbroken = match (self.absent_at, open.lease.expiry_ms) {
             (_, None) => true,
-            (None, _) => false,
+            (None, Some(_)) => !open.lease.may_have_expired(now.wall_ms),
+            (Some(before), Some(ms)) => now.since(before) < Duration::from_millis(ms as u64),
+        };
+        self.absent_at = unbroken.then_some(asked_at);
+    }
+
+    /// Whether an end should be looked at while waiting: at first, and then every 30 s.
+    fn end_is_due(&mut self) -> bool {
+        let now = self.log.env.monotonic();
+        let due = self.end_looked_at.is_none_or(|at| now.saturating_sub(at) >= END_INTERVAL);
+        if due {
+            self.end_looked_at = Some(now);
         }
+        due
     }
 }
 

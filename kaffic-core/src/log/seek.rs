@@ -141,11 +141,8 @@ impl Log {
         }
         let next = self.first_from(from.0, from.1, tail).await?;
         let place = next.unwrap_or_else(|| tail_place(tail));
-        // A jump of offsets between blocks is not a loss.
-        let jumped = place.slot == 0
-            && place.block == block + 1
-            && self.end(block).await?.is_some_and(|end| end.verdict == Verdict::Unknown);
-        Ok(Sought { place, lost: !jumped })
+        // Where offsets jumped nobody knows whether there was a record, so that counts as lost too.
+        Ok(Sought { place, lost: true })
     }
 
     /// The place of the first record with a timestamp at or after `unix_ms`; the tail if none.
@@ -208,7 +205,7 @@ impl Log {
     }
 
     /// The first slot with records from a block and slot on.
-    async fn first_from(
+    pub(crate) async fn first_from(
         &self,
         block: u64,
         slot: u32,

@@ -2,31 +2,48 @@
 //! rests on the two not being far apart.
 
 use super::Appender;
-use crate::error::{Error, ErrorKind};
-use crate::slot::SlotHeader;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::Lease;
 use std::time::Duration;
 
+/// When the clock was compared last, and with which margin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClockCheck {
+    at: Duration,
+    margin_ms: i64,
+}
+
 impl Appender {
-    /// Whether the next put should be read back to look at its stamp: at first, and from then on
-    /// every K/2.
-    pub(super) fn clock_is_due(&self, now: Duration) -> bool {
-        self.clock_checked
-            .is_none_or(|checked| now.saturating_sub(checked) > self.log.staging_limit() / 2)
+    /// Whether the next put should be read back to look at its stamp: at first, every K/2 from
+    /// then on, and in a block with a smaller K.
+    pub(super) fn clock_is_due(&self, lease: &Lease, now: Duration) -> bool {
+        let margin_ms = lease.clock_margin_ms();
+        let interval = Duration::from_millis(margin_ms as u64 / 2);
+        self.clock_checked.is_none_or(|check| {
+            check.margin_ms > margin_ms || now.saturating_sub(check.at) > interval
+        })
     }
 
-    /// Compares the stamp of a put of ours with our clock before and after it. A writer whose
-    /// clock is off by more than K/2 stops: its batch is in, and the next is refused.
-    pub(super) fn compare_clock(&mut self, header: &SlotHeader, stamp: i64) {
+    /// Compares the stamp of an object that this writer put with its clock before and after. A
+    /// writer whose clock is off by more than K/2 stops.
+    pub(super) fn compare_clock(
+        &mut self,
+        lease: &Lease,
+        put_at_ms: i64,
+        stamp: i64,
+    ) -> Result<()> {
         let env = &self.log.env;
-        let allowed = self.log.staging_limit().as_millis() as i64 / 2;
+        let margin_ms = lease.clock_margin_ms();
+        let allowed = margin_ms / 2;
         // The stamp lost its fraction of a second.
-        let stamp_ms = stamp * 1000;
-        let (before, after) = (header.append_time - allowed - 1000, env.now_ms() + allowed);
-        if (before..=after).contains(&stamp_ms) {
-            self.clock_checked = Some(env.monotonic());
-            return;
+        let (earliest, latest) = (put_at_ms - allowed - 1000, env.now_ms() + allowed);
+        let stamp_ms = stamp.saturating_mul(1000);
+        if (earliest..=latest).contains(&stamp_ms) {
+            self.clock_checked = Some(ClockCheck { at: env.monotonic(), margin_ms });
+            return Ok(());
         }
-        let off = if stamp_ms < before { before - stamp_ms } else { stamp_ms - after } + allowed;
+        let off =
+            if stamp_ms < earliest { earliest - stamp_ms } else { stamp_ms - latest } + allowed;
         let error = Error::new(
             ErrorKind::ClockSkew,
             format!(
@@ -38,6 +55,7 @@ impl Appender {
             ),
         );
         tracing::error!(%error, "the producer stops");
-        self.stopped = Some(error);
+        self.stopped = Some(error.clone());
+        Err(error)
     }
 }
