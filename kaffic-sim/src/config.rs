@@ -82,21 +82,26 @@ impl Setting {
         let mut one_of = |from: &[f64]| from[rng.random_range(0..from.len())];
         let (fault, pause) = (one_of(&[0.0, 0.03, 0.1]), one_of(&[0.0, 0.004, 0.02]));
         let (leap, expiry) = (one_of(&[0.0, 0.003, 0.01]), one_of(&[0.0, 0.05, 0.2, 0.5]));
-        let jitter_ms = *[0, 1_000, 2_000].get(rng.random_range(0..3)).unwrap_or(&0);
         let never = rng.random_ratio(1, 10);
+        let other = rng.random_ratio(1, 3);
+        // Skew and lag stay within K/2 together, of the smaller K where writers have two.
+        let (jitter_ms, most) = if other {
+            ([0, 300, 600][rng.random_range(0..3)], K_MS / 4 - 100)
+        } else {
+            ([0, 1_000, 2_000][rng.random_range(0..3)], K_MS / 2 - 100)
+        };
         let setting = Self {
             fault,
             pause,
             leap,
             // Nothing expires that is said never to.
             expiry: if never { 0.0 } else { expiry },
-            // Together they stay within K/2, where the clock check accuses nobody.
-            skew_ms: if rng.random_ratio(2, 3) { K_MS / 2 - 100 - jitter_ms } else { 0 },
+            skew_ms: if rng.random_ratio(2, 3) { most - jitter_ms } else { 0 },
             jitter_ms,
             wild_clock: if rng.random_ratio(1, 12) { 0.4 } else { 0.0 },
             latency: Latency::USUAL,
             min_expiry: if never { MinExpiry::Never } else { after(R_MS) },
-            other_min_expiry: if rng.random_ratio(1, 3) { 0.5 } else { 0.0 },
+            other_min_expiry: if other { 0.5 } else { 0.0 },
             slots: rng.random_range(2..=4),
             writers: [1, 2, 2, 3][rng.random_range(0..4)],
             deletion: rng.random_ratio(1, 12),
@@ -122,7 +127,9 @@ impl Setting {
             ..self
         };
         match rule {
-            Rule::LeaseComesFromOpen => Self { other_min_expiry: 0.5, ..hot },
+            Rule::LeaseComesFromOpen => {
+                Self { other_min_expiry: 0.5, skew_ms: 0, jitter_ms: 500, ..hot }
+            }
             Rule::VerdictsComeFromStamps => Self { wild_clock: 0.4, ..hot },
             _ => hot,
         }

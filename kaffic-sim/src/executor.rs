@@ -135,12 +135,10 @@ impl Executor {
                 return self.resume(actor);
             }
             What::Start(number) => {
-                let launch = world.launches[number as usize].clone();
-                world.to_start -= 1;
-                let actor = world.start(&launch);
+                let Some((actor, program)) = world.start(number) else { return };
                 drop(world);
                 let process = Process { world: self.world.clone(), actor };
-                self.spawn(actor, launch.program.start(process));
+                self.spawn(actor, program.start(process));
                 return;
             }
         };

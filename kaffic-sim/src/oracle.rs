@@ -285,14 +285,26 @@ impl Oracle {
         }
     }
 
-    /// The reader was told that records have expired.
-    pub(crate) fn told(&mut self, reader: u32) {
-        self.readers[reader as usize].told = true;
+    /// The reader was told that records have expired, and where the log begins now. Says whether
+    /// it can go on there and be told again; where the gap is in the middle of the log it can't.
+    pub(crate) fn told(&mut self, now: i64, reader: u32, earliest: Option<i64>) -> bool {
+        let it = &mut self.readers[reader as usize];
+        it.told = true;
+        match earliest {
+            Some(earliest) if earliest > it.position => self.passes(now, reader, earliest),
+            _ => it.tell = false,
+        }
+        self.readers[reader as usize].tell
     }
 
     /// The reader will get nothing more, since its topic was deleted.
     pub(crate) fn finished(&mut self, reader: u32) {
         self.readers[reader as usize].finished = true;
+    }
+
+    /// Whether the topic that is there now may not be the one that the reader is to read.
+    pub(crate) fn may_be_another(&self, reader: u32) -> bool {
+        self.current_log() != Some(self.readers[reader as usize].log)
     }
 
     pub(crate) fn position(&self, reader: u32) -> i64 {

@@ -44,6 +44,7 @@ pub(crate) struct Op {
     told: Told,
     reply: Option<Reply>,
     pub(crate) answered: bool,
+    will_answer: bool,
     /// Who waits for the answer; `None` when nobody does any more.
     pub(crate) waker: Option<Waker>,
 }
@@ -111,6 +112,7 @@ impl State {
             told: fate.told,
             reply: None,
             answered: false,
+            will_answer: fate.answered.is_some(),
             waker: Some(waker),
         });
         op
@@ -210,6 +212,10 @@ impl State {
         for op in 0..self.ops.len() {
             while !self.ops[op].is_done() {
                 self.apply(op as u32);
+            }
+            if self.ops[op].waker.is_some() && self.ops[op].will_answer {
+                let soon = self.now + self.rng.random_range(0..20);
+                self.schedule(soon, What::Answer(op as u32));
             }
         }
     }

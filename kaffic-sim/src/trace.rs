@@ -22,6 +22,7 @@ pub(crate) enum Event<'a> {
     Ack { writer: u32, seq: u32, offset: i64 },
     Fail { writer: u32, seq: u32, what: &'a str },
     Deliver { reader: u32, writer: u32, seq: u32, offset: i64 },
+    Told { reader: u32, earliest: i64 },
     Position { reader: u32, offset: i64 },
     Note { what: &'a str },
 }

@@ -110,9 +110,8 @@ pub(crate) struct State {
     pub(crate) spawned: Vec<(ActorId, BoxFuture<'static, ()>)>,
     /// Actors whose tasks are to be dropped.
     pub(crate) ended: Vec<ActorId>,
-    pub(crate) launches: Vec<Launch>,
-    /// Launches that have not happened yet.
-    pub(crate) to_start: u32,
+    /// Processes that are still to be started.
+    launches: Vec<Option<Launch>>,
     events: BinaryHeap<Reverse<Scheduled>>,
     timers: Vec<Timer>,
     numbers: u64,
@@ -143,7 +142,6 @@ impl World {
             spawned: Vec::new(),
             ended: Vec::new(),
             launches: Vec::new(),
-            to_start: 0,
             events: BinaryHeap::new(),
             timers: Vec::new(),
             numbers: 0,
@@ -254,14 +252,13 @@ impl State {
 
     fn relaunch_in(&mut self, delay: i64, launch: Launch) {
         let number = self.launches.len() as u32;
-        self.launches.push(launch);
-        self.to_start += 1;
+        self.launches.push(Some(launch));
         self.schedule(self.now + delay, What::Start(number));
     }
 
-    /// Makes the actor of a launch.
-    pub(crate) fn start(&mut self, launch: &Launch) -> ActorId {
-        let Launch { role, program, restarts } = launch.clone();
+    /// Starts a process, unless that was called off: makes the actor, and gives its program.
+    pub(crate) fn start(&mut self, launch: u32) -> Option<(ActorId, Program)> {
+        let Launch { role, program, restarts } = self.launches[launch as usize].take()?;
         let skew_ms = self.draw_skew(role);
         let actor = self.actors.len() as ActorId;
         self.log(&Event::Start { actor, name: program.name, skew_ms });
@@ -273,10 +270,20 @@ impl State {
             suspended_ms: self.rng.random_range(0..10_000),
             paused: None,
             parked: Vec::new(),
-            program,
+            program: program.clone(),
             restarts,
         });
-        actor
+        Some((actor, program))
+    }
+
+    /// Readers that are still to be started are at once, and others never.
+    pub(crate) fn start_readers_only(&mut self) {
+        for number in 0..self.launches.len() {
+            match self.launches[number].take() {
+                Some(launch) if launch.role == Role::Reader => self.relaunch_in(0, launch),
+                _ => {}
+            }
+        }
     }
 
     fn draw_skew(&mut self, role: Role) -> i64 {
@@ -332,7 +339,22 @@ impl State {
         }
         let parked = std::mem::take(&mut it.parked);
         self.log(&Event::Resume { actor });
+        if now < paused.until {
+            self.reschedule_timers(actor);
+        }
         parked
+    }
+
+    /// Timers that were put off to the end of a pause that has ended early.
+    fn reschedule_timers(&mut self, actor: ActorId) {
+        let monotonic = self.monotonic(actor);
+        for number in 0..self.timers.len() {
+            let timer = &self.timers[number];
+            if timer.actor == actor && timer.waker.is_some() {
+                let left = (timer.deadline - monotonic).max(0);
+                self.schedule(self.now + left, What::Timer(number as u32));
+            }
+        }
     }
 
     /// Kills a process. It may be started again.
@@ -340,7 +362,8 @@ impl State {
         self.counts.add(Fault::Crash);
         self.log(&Event::Crash { actor });
         self.end(actor);
-        if self.rng.random_bool(0.7) {
+        let reads = self.actors[actor as usize].role == Role::Reader;
+        if reads || self.rng.random_bool(0.7) {
             self.counts.add(Fault::Restart);
             let Actor { role, program, restarts, .. } = &self.actors[actor as usize];
             let launch =
@@ -365,5 +388,6 @@ impl State {
     /// Whether a process of this role runs or will.
     pub(crate) fn any(&self, role: Role) -> bool {
         self.actors.iter().any(|actor| actor.alive && actor.role == role)
+            || self.launches.iter().flatten().any(|launch| launch.role == role)
     }
 }

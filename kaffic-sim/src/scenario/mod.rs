@@ -35,8 +35,7 @@ pub(crate) fn run(executor: &mut Executor) {
     let mut count = 0;
     executor.run_until(EPOCH_MS + LONGEST_MS, |state| {
         count += 1;
-        let busy = state.to_start > 0 || state.any(Role::Writer);
-        !busy || steps + count > MOST_STEPS
+        !state.any(Role::Writer) || steps + count > MOST_STEPS
     });
     finish(executor);
 }
@@ -96,6 +95,7 @@ fn finish(executor: &mut Executor) {
         return;
     }
     state.become_quiet();
+    state.start_readers_only();
     state.trace.remark(format_args!("all is quiet from here on"));
     for actor in 0..state.actors.len() as u32 {
         if state.actors[actor as usize].role == Role::Writer {

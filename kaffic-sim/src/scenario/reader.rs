@@ -5,7 +5,7 @@ use crate::oracle::Invariant;
 use crate::payload::Rec;
 use crate::process::{Process, Program};
 use crate::trace::Event;
-use kaffic_core::{Consumer, ConsumerRecord, ErrorKind, ResetPolicy, Start};
+use kaffic_core::{Consumer, ConsumerRecord, Error, ErrorKind, ResetPolicy, Start};
 use std::time::Duration;
 
 /// A reader with its number at the oracle; `tell`: it wants to be told of losses. Started again it
@@ -25,9 +25,9 @@ pub(crate) fn reader(number: u32, tell: bool) -> Program {
                         process.pause(1_000).await;
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::OffsetOutOfRange && tell => {
-                    process.world().oracle.told(number);
-                    consumer = match build(&process, number, ResetPolicy::Earliest).await {
+                Err(error) if error.kind() == ErrorKind::OffsetOutOfRange => {
+                    let reset = told(&process, number, &error);
+                    consumer = match build(&process, number, reset).await {
                         Some(consumer) => consumer,
                         None => return,
                     };
@@ -52,10 +52,13 @@ async fn build(process: &Process, number: u32, reset: ResetPolicy) -> Option<Con
         let client = process.connect().await.ok()?;
         let builder = client.consumer().assign(TOPIC, [0]).start(start).fetch_max_wait(wait);
         match builder.reset(reset).build().await {
+            Ok(_) if process.world().oracle.may_be_another(number) => {
+                process.world().oracle.finished(number);
+                return None;
+            }
             Ok(consumer) => return Some(consumer),
             Err(error) if error.kind() == ErrorKind::OffsetOutOfRange => {
-                process.world().oracle.told(number);
-                reset = ResetPolicy::Earliest;
+                reset = told(process, number, &error);
             }
             Err(error) if passing(process, "building a reader", &error) => {
                 process.pause(500).await;
@@ -65,6 +68,18 @@ async fn build(process: &Process, number: u32, reset: ResetPolicy) -> Option<Con
                 return None;
             }
         }
+    }
+}
+
+/// The reader is told of a loss: the policy with which it goes on.
+fn told(process: &Process, number: u32, error: &Error) -> ResetPolicy {
+    let mut world = process.world();
+    let (now, earliest) = (world.now, error.offset_range().map(|(earliest, _)| earliest));
+    world.log(&Event::Told { reader: number, earliest: earliest.unwrap_or(-1) });
+    if world.oracle.told(now, number, earliest) {
+        ResetPolicy::Error
+    } else {
+        ResetPolicy::Earliest
     }
 }
 
