@@ -53,8 +53,10 @@ impl Config {
 /// What a seed makes of a config.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
-    /// The chance of a fault, for each request.
-    pub(crate) fault: f64,
+    /// The chance of a fault, for each put.
+    pub(crate) put_fault: f64,
+    /// The chance of a fault, for each other request.
+    pub(crate) read_fault: f64,
     /// The chance of a pause or a crash, for each request and each answer.
     pub(crate) pause: f64,
     /// The chance of a leap of time, for each request that takes effect.
@@ -80,7 +82,8 @@ pub(crate) struct Setting {
 impl Setting {
     pub(crate) fn draw(config: &Config, rng: &mut ChaCha8Rng) -> Self {
         let mut one_of = |from: &[f64]| from[rng.random_range(0..from.len())];
-        let (fault, pause) = (one_of(&[0.0, 0.03, 0.1]), one_of(&[0.0, 0.004, 0.02]));
+        let (put_fault, read_fault) = (one_of(&[0.0, 0.05, 0.25]), one_of(&[0.0, 0.01, 0.05]));
+        let pause = one_of(&[0.0, 0.004, 0.02]);
         let (leap, expiry) = (one_of(&[0.0, 0.003, 0.01]), one_of(&[0.0, 0.05, 0.2, 0.5]));
         let never = rng.random_ratio(1, 10);
         let other = rng.random_ratio(1, 3);
@@ -91,7 +94,8 @@ impl Setting {
             ([0, 1_000, 2_000][rng.random_range(0..3)], K_MS / 2 - 100)
         };
         let setting = Self {
-            fault,
+            put_fault,
+            read_fault,
             pause,
             leap,
             // Nothing expires that is said never to.
@@ -115,7 +119,8 @@ impl Setting {
     /// Turns up what makes a rule matter.
     fn biased(self, rule: Rule) -> Self {
         let hot = Self {
-            fault: 0.1,
+            put_fault: 0.25,
+            read_fault: 0.02,
             pause: 0.02,
             leap: 0.01,
             expiry: 0.5,

@@ -156,8 +156,11 @@ impl Executor {
 
     fn spawn(&mut self, actor: ActorId, future: BoxFuture<'static, ()>) {
         let task = self.tasks.len() as TaskId;
-        let signal =
-            Arc::new(Signal { task, queued: AtomicBool::new(true), ready: Arc::clone(&self.ready) });
+        let signal = Arc::new(Signal {
+            task,
+            queued: AtomicBool::new(true),
+            ready: Arc::clone(&self.ready),
+        });
         let waker = Waker::from(Arc::clone(&signal));
         self.tasks.push(Some(Task { actor, future, signal, waker }));
         self.ready.push(task);

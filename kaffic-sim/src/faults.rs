@@ -80,7 +80,11 @@ impl Latency {
     fn draw(&self, put: bool, rng: &mut ChaCha8Rng) -> i64 {
         let (from, to) = if put { self.put } else { self.other };
         let ms = rng.random_range(from..=to);
-        if self.tail > 0.0 && rng.random_bool(self.tail) { ms * rng.random_range(2..50) } else { ms }
+        if self.tail > 0.0 && rng.random_bool(self.tail) {
+            ms * rng.random_range(2..50)
+        } else {
+            ms
+        }
     }
 }
 

@@ -33,7 +33,8 @@ struct Args {
 }
 
 fn parse_rule(name: &str) -> Result<Rule, String> {
-    let known = kaffic_sim::RULES.iter().find(|rule| format!("{rule:?}").eq_ignore_ascii_case(name));
+    let known =
+        kaffic_sim::RULES.iter().find(|rule| format!("{rule:?}").eq_ignore_ascii_case(name));
     known.copied().ok_or_else(|| format!("the rules are {:?}", kaffic_sim::RULES))
 }
 
@@ -47,7 +48,10 @@ fn main() -> ExitCode {
         for line in &outcome.trace {
             println!("{line}");
         }
-        println!("trace {:016x}, {} events, {} steps", outcome.trace_hash, outcome.events, outcome.steps);
+        println!(
+            "trace {:016x}, {} events, {} steps",
+            outcome.trace_hash, outcome.events, outcome.steps
+        );
         let Some(violation) = outcome.violation else { return ExitCode::SUCCESS };
         println!("{violation}");
         return ExitCode::FAILURE;

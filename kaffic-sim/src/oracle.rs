@@ -409,12 +409,7 @@ impl Oracle {
 impl Reader {
     /// What is wrong with not having got a record that was acknowledged, if anything.
     /// `wait`: it should have got to the end by now.
-    fn missed(
-        &self,
-        offset: i64,
-        gone: Option<i64>,
-        wait: bool,
-    ) -> Option<(Invariant, String)> {
+    fn missed(&self, offset: i64, gone: Option<i64>, wait: bool) -> Option<(Invariant, String)> {
         let at = |ms: i64| ms - crate::world::EPOCH_MS;
         let passed = self.passed.iter().find(|passed| (passed.from..passed.to).contains(&offset));
         match (passed, gone) {
@@ -424,7 +419,8 @@ impl Reader {
             (None, _) => None,
             (Some(passed), gone) if gone.is_none_or(|gone| gone > passed.at) => {
                 let when = at(passed.at);
-                let gone = gone.map_or("is there".to_owned(), |ms| format!("went at {} ms", at(ms)));
+                let gone =
+                    gone.map_or("is there".to_owned(), |ms| format!("went at {} ms", at(ms)));
                 Some((Invariant::NothingSkipped, format!("passed, at {when} ms (it {gone}),")))
             }
             (Some(passed), _) if self.tell && !passed.told => {

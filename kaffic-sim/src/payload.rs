@@ -30,7 +30,7 @@ impl Rec {
         value.extend_from_slice(&self.seq.to_be_bytes());
         value.resize(LEN + (self.seq % 5) as usize, b'.');
         let record = Record::value(value).partition(0);
-        if self.seq % 2 == 0 { record.key(self.key()) } else { record }
+        if self.seq.is_multiple_of(2) { record.key(self.key()) } else { record }
     }
 
     fn key(self) -> Bytes {

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::faults::{Fault, FaultCounts};
 use crate::run::{Outcome, Violation, run};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +31,9 @@ pub struct Report {
     pub world_ms: i64,
     /// Faults by kind.
     pub faults: FaultCounts,
-    /// What did not hold, by seed; the first few.
+    /// How many runs broke each invariant.
+    pub broken: BTreeMap<String, u64>,
+    /// What did not hold, by seed.
     pub violations: Vec<Violation>,
 }
 
@@ -48,7 +51,10 @@ impl Report {
         self.world_ms += outcome.world_ms;
         self.faults.merge(&outcome.faults);
         self.failed += u64::from(outcome.violation.is_some());
-        self.violations.extend(outcome.violation);
+        if let Some(violation) = outcome.violation {
+            *self.broken.entry(violation.invariant.clone()).or_default() += 1;
+            self.violations.push(violation);
+        }
     }
 
     fn merge(&mut self, other: Self) {
@@ -62,13 +68,22 @@ impl Report {
         self.unknown += other.unknown;
         self.world_ms += other.world_ms;
         self.faults.merge(&other.faults);
+        for (invariant, runs) in other.broken {
+            *self.broken.entry(invariant).or_default() += runs;
+        }
         self.violations.extend(other.violations);
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} schedules, {} steps, {} h", self.runs, self.steps, self.world_ms / 3_600_000)?;
+        writeln!(
+            f,
+            "{} schedules, {} steps, {} h",
+            self.runs,
+            self.steps,
+            self.world_ms / 3_600_000
+        )?;
         writeln!(
             f,
             "{} storage requests, {} acknowledged, {} not written, {} unknown, {} delivered",
@@ -77,7 +92,10 @@ impl fmt::Display for Report {
         for fault in Fault::ALL {
             writeln!(f, "{:>10}  {}", self.faults.of(*fault), fault.text())?;
         }
-        for violation in &self.violations {
+        for (invariant, runs) in &self.broken {
+            writeln!(f, "{runs:>10}  runs in which {invariant} did not hold")?;
+        }
+        for violation in self.violations.iter().take(MOST_VIOLATIONS) {
             writeln!(f, "{violation}")?;
         }
         Ok(())
@@ -109,6 +127,5 @@ pub fn run_many(seeds: &[u64], config: &Config, threads: usize, stop: bool) -> R
         }
     });
     sum.violations.sort_by_key(|violation| violation.seed);
-    sum.violations.truncate(MOST_VIOLATIONS);
     sum
 }

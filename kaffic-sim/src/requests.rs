@@ -26,9 +26,16 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Created,
     Exists,
-    Object { bytes: Bytes, stamp_ms: i64, tag: u64 },
+    Object {
+        bytes: Bytes,
+        stamp_ms: i64,
+        tag: u64,
+    },
     NotFound,
-    Listing { objects: Vec<Listed>, dirs: Vec<String> },
+    Listing {
+        objects: Vec<Listed>,
+        dirs: Vec<String>,
+    },
     Deleted,
     /// An error that says nothing about what happened.
     Failed,
@@ -79,18 +86,19 @@ impl State {
         let op = self.ops.len() as u32;
         let put = matches!(request, Request::Put { .. });
         let latency = self.setting.latency;
+        let chance = if put { self.setting.put_fault } else { self.setting.read_fault };
         let spared = self.actors[actor as usize].role == Role::Steady;
-        let mut fate = if !spared && self.chance(self.setting.fault) {
+        let mut fate = if !spared && self.chance(chance) {
             Fate::bad(put, &latency, SPANS, &mut self.rng)
         } else {
             Fate::good(put, &latency, &mut self.rng)
         };
-        if let Some(ms) = self.maybe_pause(actor) {
-            if self.rng.random_bool(0.5) {
-                // It stopped before this request had left.
-                fate = fate.shifted(ms);
-                self.counts.add(Fault::Stall);
-            }
+        if let Some(ms) = self.maybe_pause(actor)
+            && self.rng.random_bool(0.5)
+        {
+            // It stopped before this request had left.
+            fate = fate.shifted(ms);
+            self.counts.add(Fault::Stall);
         }
         if let Some(fault) = fate.fault {
             self.counts.add(fault);

@@ -113,7 +113,13 @@ fn metas(objects: Vec<crate::disk::Listed>) -> Result<Vec<ObjectMeta>> {
     objects.into_iter().map(meta).collect()
 }
 
-fn found(location: &Path, options: &GetOptions, bytes: &Bytes, stamp_ms: i64, tag: u64) -> Result<GetResult> {
+fn found(
+    location: &Path,
+    options: &GetOptions,
+    bytes: &Bytes,
+    stamp_ms: i64,
+    tag: u64,
+) -> Result<GetResult> {
     let size = bytes.len() as u64;
     let range = match &options.range {
         Some(range) => range

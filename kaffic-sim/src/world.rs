@@ -366,8 +366,7 @@ impl State {
         if reads || self.rng.random_bool(0.7) {
             self.counts.add(Fault::Restart);
             let Actor { role, program, restarts, .. } = &self.actors[actor as usize];
-            let launch =
-                Launch { role: *role, program: program.clone(), restarts: *restarts + 1 };
+            let launch = Launch { role: *role, program: program.clone(), restarts: *restarts + 1 };
             let span = self.one_of(SPANS);
             let delay = self.rng.random_range(0..=span);
             self.relaunch_in(delay, launch);

@@ -1,8 +1,8 @@
 //! Deletes the topic while it is written to, and makes it anew.
 
 use super::{TOPIC, passing};
-use crate::config::after;
 use crate::config::R_MS;
+use crate::config::after;
 use crate::process::{Process, Program};
 use crate::trace::Event;
 use kaffic_core::{ErrorKind, TopicConfig};

@@ -5,12 +5,12 @@ mod deletion;
 mod reader;
 mod writer;
 
+use crate::config::{A_MS, R_MS};
 use crate::executor::Executor;
 use crate::oracle::Invariant;
 use crate::payload::Rec;
 use crate::process::{Process, Program};
 use crate::world::{EPOCH_MS, Role, World};
-use crate::config::{A_MS, R_MS};
 use kaffic_core::{Error, ErrorKind, TopicConfig};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -53,7 +53,11 @@ pub(crate) fn writer(log: usize) -> Program {
 }
 
 async fn producer(process: &Process) -> Option<Producer> {
-    let timeout = process.one_of(&[2_000, 20_000, 120_000, 3 * R_MS]);
+    let timeout = if process.world().quiet {
+        600_000
+    } else {
+        process.one_of(&[2_000, 20_000, 120_000, 3 * R_MS])
+    };
     let linger = process.one_of(&[0, 0, 20]);
     let other = {
         let mut world = process.world();
