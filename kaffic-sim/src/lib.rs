@@ -21,6 +21,7 @@ mod faults;
 mod oracle;
 mod payload;
 mod process;
+mod regressions;
 mod report;
 mod requests;
 mod run;
@@ -33,8 +34,6 @@ mod world;
 
 pub use config::{Config, RULES};
 pub use faults::{Fault, FaultCounts};
+pub use regressions::REGRESSIONS;
 pub use report::{Report, run_many};
 pub use run::{Outcome, Violation, run};
-
-/// The seeds that failed once, run before all others.
-pub const REGRESSIONS: &[u64] = &[];
