@@ -35,27 +35,32 @@ impl Appender {
         let env = &self.log.env;
         let margin_ms = lease.clock_margin_ms();
         let allowed = margin_ms / 2;
-        // The stamp lost its fraction of a second.
-        let (earliest, latest) = (put_at_ms - allowed - 1000, env.now_ms() + allowed);
+        // How far the clock is ahead lies between these; the stamp lost its fraction of a second.
         let stamp_ms = stamp.saturating_mul(1000);
-        if (earliest..=latest).contains(&stamp_ms) {
-            self.clock_checked = Some(ClockCheck { at: env.monotonic(), margin_ms });
-            return Ok(());
+        let (least, most) = (put_at_ms - stamp_ms - 1000, env.now_ms() - stamp_ms);
+        if least > allowed || most < -allowed {
+            return Err(self.stop_for_clock(if least > 0 { least } else { -most }, allowed));
         }
-        let off =
-            if stamp_ms < earliest { earliest - stamp_ms } else { stamp_ms - latest } + allowed;
+        // A put that took long says little: the next is looked at too.
+        if least >= -allowed - 1000 && most <= allowed + 1000 {
+            self.clock_checked = Some(ClockCheck { at: env.monotonic(), margin_ms });
+        }
+        Ok(())
+    }
+
+    fn stop_for_clock(&mut self, off_ms: i64, allowed_ms: i64) -> Error {
         let error = Error::new(
             ErrorKind::ClockSkew,
             format!(
                 "{}: this machine's clock and the storage's differ by about {:?}, more than {:?}; \
                  set the clock (NTP) and start again",
                 self.log.id,
-                Duration::from_millis(off as u64),
-                Duration::from_millis(allowed as u64),
+                Duration::from_millis(off_ms as u64),
+                Duration::from_millis(allowed_ms as u64),
             ),
         );
         tracing::error!(%error, "the producer stops");
         self.stopped = Some(error.clone());
-        Err(error)
+        error
     }
 }
