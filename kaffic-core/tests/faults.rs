@@ -1,6 +1,7 @@
 //! A store that fails in every way it may, clocks that are wrong, processes that fork, and futures
 //! that are dropped: whatever happens, what was acknowledged is in the log once and in order, and
 //! what failed says what is known of it.
+#![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do")]
 
 mod support;
 

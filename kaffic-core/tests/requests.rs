@@ -423,5 +423,5 @@ fn requests(counts: &RequestCounts) -> (u64, u64) {
 async fn endless(slots: u64) -> Kaffic {
     let lab = Lab::new();
     let builder = Kaffic::builder().store(Arc::new(Endless { slots }), "").env(lab.env());
-    within(builder.connect()).await.unwrap()
+    within(builder.connect()).await.expect("connects")
 }
