@@ -11,7 +11,7 @@ use crate::topic::TopicDescription;
 use futures_util::StreamExt;
 
 /// How many slots are read at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 
 /// Something wrong in a topic. See [`crate::Kaffic::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,10 @@ pub(crate) async fn verify(
     Ok(report)
 }
 
+fn is_of_stored_bytes(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported)
+}
+
 struct PartitionCheck<'a> {
     log: &'a Log,
     report: &'a mut VerifyReport,
@@ -87,7 +91,7 @@ impl PartitionCheck<'_> {
     fn noted<T>(&mut self, object: String, result: Result<T>) -> Result<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+            Err(error) if is_of_stored_bytes(&error) => {
                 self.issue(object, error.to_string());
                 Ok(None)
             }
@@ -96,15 +100,27 @@ impl PartitionCheck<'_> {
     }
 
     async fn run(&mut self, progress: &mut (impl FnMut(u64) + Send)) -> Result<()> {
+        let newest = match self.log.find_tail().await {
+            Ok(tail) => tail.map(|tail| tail.open.block),
+            Err(error) if is_of_stored_bytes(&error) => None,
+            Err(error) => return Err(error),
+        };
         let mut block = 0;
         loop {
+            let key = self.key(block, BlockObject::Open);
             let open = self.log.open(block).await;
-            let Some(open) = self.noted(self.key(block, BlockObject::Open), open)? else {
-                // What is in a block that can't be read is not known; the next says where it begins.
-                (self.astray, block) = (true, block + 1);
-                continue;
+            let open = match self.noted(key.clone(), open)? {
+                Some(None) if newest.is_none_or(|newest| block > newest) => return Ok(()),
+                Some(Some(open)) => open,
+                other => {
+                    if other.is_some() {
+                        self.issue(key, "is missing; only data/ may expire, never meta/");
+                    }
+                    // What is in the block is not known; the next says where it begins.
+                    (self.astray, block) = (true, block + 1);
+                    continue;
+                }
             };
-            let Some(open) = open else { return Ok(()) };
             let end = self.log.end(block).await;
             let end = self.noted(self.key(block, BlockObject::End), end)?.flatten();
             self.enter(&open);

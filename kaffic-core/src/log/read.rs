@@ -19,8 +19,9 @@ use futures_util::stream::FuturesOrdered;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most gets ahead.
+/// The most gets ahead, and the most while it is not known how large slots are.
 const WINDOW: usize = 64;
+const FIRST_WINDOW: usize = 4;
 /// The most gets ahead of what is known to be there: each may be in vain.
 const GUESSES: u32 = 16;
 /// How often the end is looked at while waiting for a slot.
@@ -61,7 +62,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct LogReader {
     log: Arc<Log>,
-    budget: Arc<Budget>,
+    budget: Budget,
     place: Place,
     /// Where the batch was that was read last.
     last: Place,
@@ -73,6 +74,7 @@ pub(crate) struct LogReader {
     /// How many slots in a row were there beyond what was known.
     streak: u32,
     guess_bytes: usize,
+    window: usize,
     /// When the present slot was last asked for and not there, if it can't have come and gone.
     absent_at: Option<Moment>,
     /// When an end was last looked at while waiting.
@@ -95,13 +97,13 @@ struct Fetched {
 
 /// A moment by both clocks: either may stand still while a machine sleeps or is set.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+pub(crate) struct Moment {
     monotonic: Duration,
     wall_ms: i64,
 }
 
 impl Moment {
-    fn now(env: &dyn Env) -> Self {
+    pub(crate) fn now(env: &dyn Env) -> Self {
         Self { monotonic: env.monotonic(), wall_ms: env.now_ms() }
     }
 
@@ -128,12 +130,7 @@ struct Onward {
 
 impl LogReader {
     /// Reads from `place`; `tail` is how far the log was when its reader was made.
-    pub(crate) fn new(
-        log: Arc<Log>,
-        budget: Arc<Budget>,
-        place: Place,
-        tail: Option<&Tail>,
-    ) -> Self {
+    pub(crate) fn new(log: Arc<Log>, budget: Budget, place: Place, tail: Option<&Tail>) -> Self {
         let written = tail_place(tail);
         Self {
             log,
@@ -146,6 +143,7 @@ impl LogReader {
             next_fetch: 0,
             streak: 0,
             guess_bytes: FIRST_GUESS_BYTES,
+            window: FIRST_WINDOW,
             absent_at: None,
             end_looked_at: None,
         }
@@ -161,11 +159,18 @@ impl LogReader {
         self.last
     }
 
-    /// Goes on elsewhere.
-    pub(crate) fn move_to(&mut self, place: Place) {
+    /// Goes on at the tail, as it was asked for at a moment.
+    pub(crate) fn move_to_tail(&mut self, place: Place, asked_at: Moment) {
         self.current = None;
         self.go_to(place.block, place.slot);
         self.place = place;
+        self.begin_at_tail(asked_at);
+    }
+
+    /// Only what came after a moment is wanted, when the present place was the tail: so nothing of
+    /// it has expired yet.
+    pub(crate) fn begin_at_tail(&mut self, asked_at: Moment) {
+        self.absent_at = Some(asked_at);
     }
 
     /// The next batch, or why there is none. Dropping the future loses nothing.
@@ -231,7 +236,8 @@ impl LogReader {
     async fn enter(&mut self) -> Result<bool> {
         let block = self.place.block;
         let (open, end) = if block < self.known.0 {
-            try_join(self.log.open(block), self.log.end(block)).await?
+            let (open, end) = try_join(self.log.open_there(block), self.log.end(block)).await?;
+            (Some(open), end)
         } else {
             (self.log.open(block).await?, None)
         };
@@ -279,9 +285,9 @@ impl LogReader {
     fn fetch_ahead(&mut self) {
         let Some(current) = &self.current else { return };
         let (block, limit) = (current.open.block, self.fetch_limit(current));
-        while self.next_fetch < limit && self.ahead.len() < WINDOW {
+        while self.next_fetch < limit && self.ahead.len() < self.window {
             let key = self.log.id.slot(block, self.next_fetch);
-            let (log, budget) = (Arc::clone(&self.log), Arc::clone(&self.budget));
+            let (log, budget) = (Arc::clone(&self.log), self.budget.clone());
             let expected = self.guess_bytes;
             self.next_fetch += 1;
             self.ahead.push_back(Box::pin(async move {
@@ -326,6 +332,7 @@ impl LogReader {
     fn take(&mut self, key: String, object: &Object, held: Held) -> Result<Option<Batch>> {
         let Slot { header, batch } = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
         self.guess_bytes = object.bytes.len().max(self.guess_bytes * 7 / 8).max(LEAST_GUESS_BYTES);
+        self.window = WINDOW;
         let (block, number) = (self.place.block, self.place.slot);
         if (block, number) >= self.known {
             self.streak += 1;

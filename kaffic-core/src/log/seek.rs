@@ -6,7 +6,7 @@ use super::read::Place;
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{BLOCKS_PER_GROUP, group_name};
+use crate::keys::{BLOCKS_PER_GROUP, BlockObject, group_name};
 use crate::slot::{PROBE_LEN, Slot, SlotHeader};
 use futures_util::future::try_join_all;
 use std::future::Future;
@@ -178,12 +178,11 @@ impl Log {
         self.open_there(after.saturating_sub(1)).await
     }
 
-    async fn open_there(&self, block: u64) -> Result<Open> {
+    /// The beginning of a block that has one.
+    pub(crate) async fn open_there(&self, block: u64) -> Result<Open> {
         self.open(block).await?.ok_or_else(|| {
-            Error::corrupt(
-                &format!("{} block {block}", self.id),
-                "its `open` is missing; only data/ may expire, never meta/",
-            )
+            let key = self.id.block_object(block, BlockObject::Open);
+            Error::corrupt(&key, "it is missing; only data/ may expire, never meta/")
         })
     }
 
