@@ -6,7 +6,9 @@ use crate::support::{Store, json_lines};
 fn a_sound_topic_and_a_damaged_one() {
     let store = Store::with_topic("t", 2);
     for partition in ["0", "1"] {
-        store.ok(&["produce", "t", "--partition", partition], b"some\nlines\n");
+        // They linger until the end of the input, so they make one batch.
+        let args = ["produce", "t", "--partition", partition, "--linger", "100s"];
+        store.ok(&args, b"some\nlines\n");
     }
     let text = String::from_utf8(store.ok(&["verify", "t"], b"")).unwrap();
     assert!(text.contains("4 records") && text.ends_with("0 problems\n"), "{text}");
