@@ -6,11 +6,14 @@ use crate::position;
 use crate::progress::Progress;
 use crate::signals::Interrupt;
 use crate::stop::Stop;
-use kaffic_core::{Consumer, Kaffic, ResetPolicy, Start, Until};
+use bytes::Bytes;
+use kaffic_core::{Consumer, ConsumerRecord, Kaffic, ResetPolicy, Start, Until};
 use std::time::Duration;
 
-/// Records taken from the consumer at a time.
+/// Records taken from the consumer at a time, and about how many bytes: what was taken comes on top
+/// of what the consumer fetches ahead.
 const AT_A_TIME: usize = 4096;
+const BYTES_AT_A_TIME: usize = 1 << 20;
 /// How long to wait for records when there is nothing to print meanwhile.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
@@ -112,8 +115,9 @@ async fn print(
     let progress = progress();
     let mut count = 0;
     let max = args.max.unwrap_or(u64::MAX);
+    let mut portion = 1;
     while count < max {
-        let at_most = AT_A_TIME.min(usize::try_from(max - count).unwrap_or(usize::MAX));
+        let at_most = portion.min(usize::try_from(max - count).unwrap_or(usize::MAX));
         // What is not printed yet must not wait for what may never come.
         let wait = if out.is_empty() { IDLE_WAIT } else { Duration::ZERO };
         let records = tokio::select! {
@@ -132,13 +136,51 @@ async fn print(
             out.spill()?;
         }
         count += records.len() as u64;
+        portion = next_portion(portion, &records);
         progress.set(count);
     }
     Ok(())
+}
+
+/// How many records to take next, by the size of those that came.
+fn next_portion(portion: usize, records: &[ConsumerRecord]) -> usize {
+    let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+    let bytes: usize = records.iter().map(|record| len(&record.key) + len(&record.value)).sum();
+    match records.len() {
+        0 => portion,
+        count => (count * BYTES_AT_A_TIME / bytes.max(1)).clamp(1, AT_A_TIME.min(4 * portion)),
+    }
 }
 
 /// Shown only where the records themselves go elsewhere.
 fn progress() -> Progress {
     use std::io::IsTerminal;
     Progress::count("records", std::io::stdout().is_terminal())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_grow_while_records_are_small() {
+        let records = |count, size| {
+            let value = Some(vec![0; size].into());
+            let record = ConsumerRecord {
+                topic: "t".into(),
+                partition: 0,
+                offset: 0,
+                timestamp: 0,
+                key: None,
+                value,
+                headers: vec![],
+            };
+            vec![record; count]
+        };
+        assert_eq!(next_portion(1, &records(1, 0)), 4);
+        assert_eq!(next_portion(2000, &records(2000, 10)), AT_A_TIME);
+        assert_eq!(next_portion(4096, &records(10, 100 << 10)), 10);
+        assert_eq!(next_portion(4096, &records(3, 16 << 20)), 1);
+        assert_eq!(next_portion(64, &[]), 64);
+    }
 }

@@ -112,8 +112,9 @@ pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(
     let shape = Shape::of(&args);
     let ended =
         Feed { producer: &producer, shape, tickets, line: 0 }.run(input, &interrupt, &stop).await;
-    let tally = acks.await.map_err(|error| Stop::failed(format!("internal: {error}")))?;
-    let closed = producer.close().await;
+    // Closing sends what lingers; the acknowledgements come meanwhile.
+    let (tally, closed) = tokio::join!(acks, producer.close());
+    let tally = tally.map_err(|error| Stop::failed(format!("internal: {error}")))?;
     conclude(ended, tally, closed)
 }
 

@@ -2,9 +2,14 @@
 
 use crate::chain::{self, Link};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{LogId, topic_dir};
+use crate::keys::{LogId, chain_link, topic_dir};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
+
+/// The most partitions that a topic has.
+pub(crate) const MAX_PARTITIONS: u32 = 10_000;
+/// The most slots that a block has.
+pub(crate) const MAX_SLOTS: u32 = 1000;
 
 /// The version of the stored form.
 pub(crate) const FORMAT: u32 = 1;
@@ -24,6 +29,14 @@ pub(crate) struct Stored {
     pub(crate) nonce: String,
 }
 
+impl Stored {
+    fn is_sane(&self) -> bool {
+        (1..=MAX_PARTITIONS).contains(&self.partitions)
+            && (1..=MAX_SLOTS).contains(&self.slots)
+            && self.min_expiry_ms.is_none_or(|ms| ms >= 1)
+    }
+}
+
 /// The newest description of a topic.
 pub(crate) async fn newest(store: &Store, topic: &str) -> Result<Option<Link<Stored>>> {
     let newest = chain::newest::<Stored>(store, &topic_dir(topic)).await?;
@@ -31,9 +44,14 @@ pub(crate) async fn newest(store: &Store, topic: &str) -> Result<Option<Link<Sto
         Some(link) if link.value.format != FORMAT => Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "topic {topic} is described in format {}; this version reads {FORMAT}",
+                "{} is in format {}; this version reads {FORMAT}",
+                chain_link(&topic_dir(topic), link.version),
                 link.value.format
             ),
+        )),
+        Some(link) if !link.value.is_sane() => Err(Error::corrupt(
+            &chain_link(&topic_dir(topic), link.version),
+            "its numbers can't be",
         )),
         other => Ok(other),
     }

@@ -133,8 +133,8 @@ impl Error {
         self.with(|inner| inner.outcome = Outcome::Unknown)
     }
 
-    pub(crate) fn with_range(self, earliest: i64, tail: i64) -> Self {
-        self.with(|inner| inner.range = Some((earliest, tail)))
+    pub(crate) fn with_range(self, first: i64, tail: i64) -> Self {
+        self.with(|inner| inner.range = Some((first, tail)))
     }
 
     pub(crate) fn with_source(
@@ -159,7 +159,8 @@ impl Error {
         self.kind().is_retriable()
     }
 
-    /// For [`ErrorKind::OffsetOutOfRange`]: the earliest offset that remains and the tail.
+    /// For [`ErrorKind::OffsetOutOfRange`]: the first offset that is there behind the wanted one
+    /// (the earliest of all, for one beyond the tail), and the tail.
     pub fn offset_range(&self) -> Option<(i64, i64)> {
         match self.kind() {
             ErrorKind::OffsetOutOfRange => self.0.range,

@@ -1,7 +1,7 @@
 //! Topics: create, list, describe, delete. A topic is a chain of descriptions; deleting appends
 //! one that says so, and creating again takes the next incarnation.
 
-use crate::catalog::{self, Stored};
+use crate::catalog::{self, MAX_PARTITIONS, MAX_SLOTS, Stored};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{self, LogId};
@@ -10,7 +10,6 @@ use futures_util::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 
-const MAX_PARTITIONS: u32 = 10_000;
 /// Stamps are whole seconds, so margins of a twenty-fourth of less than this would be noise.
 const LEAST_MIN_EXPIRY: Duration = Duration::from_secs(60);
 const DEFAULT_MIN_EXPIRY: Duration = Duration::from_secs(24 * 3600);
@@ -41,11 +40,7 @@ impl Default for TopicConfig {
 impl TopicConfig {
     /// One partition, `min_expiry` 24 hours.
     pub fn new() -> Self {
-        Self {
-            partitions: 1,
-            min_expiry: MinExpiry::After(DEFAULT_MIN_EXPIRY),
-            slots: crate::log::MAX_SLOTS,
-        }
+        Self { partitions: 1, min_expiry: MinExpiry::After(DEFAULT_MIN_EXPIRY), slots: MAX_SLOTS }
     }
 
     /// The number of partitions, 1 to 10,000; fixed for the topic's life.
@@ -81,7 +76,7 @@ impl TopicConfig {
                 "topic {topic}: min-expiry {age:?}; it is one minute to a thousand years, or never"
             )));
         }
-        if !(1..=crate::log::MAX_SLOTS).contains(&self.slots) {
+        if !(1..=MAX_SLOTS).contains(&self.slots) {
             return Err(Error::invalid(format!("topic {topic}: {} slots a block", self.slots)));
         }
         Ok(())
@@ -262,12 +257,13 @@ impl Topics {
             }
         };
         let mut deletion = Deletion::default();
+        let now = store.now().await?;
         for incarnation in 0..=deleted.incarnation {
             let topic = TopicDescription::new(name, &Stored { incarnation, ..deleted.clone() });
             if incarnation == deleted.incarnation {
                 self.close_logs(&topic).await?;
             }
-            self.remove_data(&topic, &mut deletion).await?;
+            self.remove_data(&topic, now, &mut deletion).await?;
         }
         Ok(deletion)
     }
@@ -284,10 +280,15 @@ impl Topics {
             .await
     }
 
-    async fn remove_data(&self, topic: &TopicDescription, deletion: &mut Deletion) -> Result<()> {
+    async fn remove_data(
+        &self,
+        topic: &TopicDescription,
+        now: i64,
+        deletion: &mut Deletion,
+    ) -> Result<()> {
         let dir = keys::incarnation_data_dir(&topic.name, topic.incarnation);
         for partition in self.context.store.list(&dir).await?.numbered_dirs() {
-            self.log(topic, partition as u32).remove_data(deletion).await?;
+            self.log(topic, partition as u32).remove_data(now, deletion).await?;
         }
         Ok(())
     }

@@ -4,13 +4,14 @@
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
+use crate::keys::BlockObject;
 use crate::log::{End, Log, Look, Open, Verdict};
 use crate::slot::{Slot, SlotHeader};
 use crate::topic::TopicDescription;
 use futures_util::StreamExt;
 
 /// How many slots are read at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 4;
 
 /// Something wrong in a topic. See [`crate::Kaffic::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +50,20 @@ pub(crate) async fn verify(
     let mut report = VerifyReport::default();
     for partition in 0..topic.partitions {
         let log = topic.log(context, partition);
-        let mut check =
-            PartitionCheck { log: &log, report: &mut report, offset: 0, newest: i64::MIN };
+        let mut check = PartitionCheck {
+            log: &log,
+            report: &mut report,
+            offset: 0,
+            astray: false,
+            newest: i64::MIN,
+        };
         check.run(&mut progress).await?;
     }
     Ok(report)
+}
+
+fn is_of_stored_bytes(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported)
 }
 
 struct PartitionCheck<'a> {
@@ -61,11 +71,17 @@ struct PartitionCheck<'a> {
     report: &'a mut VerifyReport,
     /// The next offset.
     offset: i64,
+    /// The block before could not be read.
+    astray: bool,
     /// The largest timestamp so far.
     newest: i64,
 }
 
 impl PartitionCheck<'_> {
+    fn key(&self, block: u64, object: BlockObject) -> String {
+        self.log.id.block_object(block, object)
+    }
+
     fn issue(&mut self, object: String, problem: impl Into<String>) {
         let partition = self.log.id.partition;
         self.report.issues.push(VerifyIssue { partition, object, problem: problem.into() });
@@ -75,7 +91,7 @@ impl PartitionCheck<'_> {
     fn noted<T>(&mut self, object: String, result: Result<T>) -> Result<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+            Err(error) if is_of_stored_bytes(&error) => {
                 self.issue(object, error.to_string());
                 Ok(None)
             }
@@ -84,38 +100,55 @@ impl PartitionCheck<'_> {
     }
 
     async fn run(&mut self, progress: &mut (impl FnMut(u64) + Send)) -> Result<()> {
+        let newest = match self.log.find_tail().await {
+            Ok(tail) => tail.map(|tail| tail.open.block),
+            Err(error) if is_of_stored_bytes(&error) => None,
+            Err(error) => return Err(error),
+        };
         let mut block = 0;
         loop {
-            let key = format!("{}/{block}", self.log.id.meta_dir());
+            let key = self.key(block, BlockObject::Open);
             let open = self.log.open(block).await;
-            let Some(open) = self.noted(format!("{key}/open"), open)? else { return Ok(()) };
-            let Some(open) = open else { return Ok(()) };
+            let open = match self.noted(key.clone(), open)? {
+                Some(None) if newest.is_none_or(|newest| block > newest) => return Ok(()),
+                Some(Some(open)) => open,
+                other => {
+                    if other.is_some() {
+                        self.issue(key, "is missing; only data/ may expire, never meta/");
+                    }
+                    // What is in the block is not known; the next says where it begins.
+                    (self.astray, block) = (true, block + 1);
+                    continue;
+                }
+            };
             let end = self.log.end(block).await;
-            let end = self.noted(format!("{key}/end"), end)?.flatten();
-            self.enter(&key, &open);
+            let end = self.noted(self.key(block, BlockObject::End), end)?.flatten();
+            self.enter(&open);
             self.block(&open, end.as_ref(), progress).await?;
             let Some(end) = end else { return self.nothing_after(block).await };
-            self.leave(&key, &end);
+            self.leave(block, &end);
             block += 1;
         }
     }
 
-    fn enter(&mut self, key: &str, open: &Open) {
-        if open.base_offset != self.offset {
+    fn enter(&mut self, open: &Open) {
+        if std::mem::take(&mut self.astray) {
+            self.offset = open.base_offset;
+        } else if open.base_offset != self.offset {
             let problem = format!("begins at offset {}, not {}", open.base_offset, self.offset);
-            self.issue(format!("{key}/open"), problem);
+            self.issue(self.key(open.block, BlockObject::Open), problem);
             self.offset = open.base_offset;
         }
         self.newest = self.newest.max(open.max_timestamp);
     }
 
-    fn leave(&mut self, key: &str, end: &End) {
+    fn leave(&mut self, block: u64, end: &End) {
         let jump = end.next_offset - self.offset;
         match end.verdict {
             _ if jump < 0 => {
                 let problem =
                     format!("ends at offset {}, and {} is there", end.next_offset, self.offset);
-                self.issue(format!("{key}/end"), problem);
+                self.issue(self.key(block, BlockObject::End), problem);
             }
             // What lies between has expired, or the verdict says that it can't be known.
             _ => self.report.gaps += jump as u64,
@@ -125,8 +158,10 @@ impl PartitionCheck<'_> {
 
     async fn nothing_after(&mut self, block: u64) -> Result<()> {
         if self.log.open(block + 1).await?.is_some() {
-            let key = format!("{}/{block}/end", self.log.id.meta_dir());
-            self.issue(key, "is missing, and there is a block after it");
+            self.issue(
+                self.key(block, BlockObject::End),
+                "is missing, and there is a block after it",
+            );
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Consumers under measurement: one that catches up, one that follows.
 
+use super::Shape;
 use super::clients::Clients;
-use super::load::{self, Plan};
+use super::load::{Limit, Load};
 use super::payload;
-use super::report::{EndToEnd, Read};
+use super::report::{EndToEnd, Produce, Read};
 use super::stats::{Latencies, Requests};
 use crate::progress::Progress;
 use crate::signals::spawn;
@@ -48,7 +49,8 @@ fn value_bytes(record: &ConsumerRecord) -> u64 {
 pub(super) async fn end_to_end(
     clients: &Clients,
     topic: &str,
-    plan: &Plan<'_>,
+    shape: &Shape,
+    (rate, limit): (f64, Limit),
     env: &Arc<SystemEnv>,
     progress: &Progress,
 ) -> Result<EndToEnd, Stop> {
@@ -57,7 +59,7 @@ pub(super) async fn end_to_end(
     let consumer = client.consumer().topic(topic).start(Start::Latest).build().await?;
     let expected = Arc::new(AtomicU64::new(u64::MAX));
     let following = spawn(follow(consumer, expected.clone(), env.clone()));
-    let produce = load::run(clients, topic, plan, env, progress).await;
+    let produce = load(clients, topic, shape, (rate, limit), env, progress).await;
     // After a failure nothing more is waited for.
     let records = produce.as_ref().map_or(0, |produce| produce.records);
     expected.store(records, Ordering::Relaxed);
@@ -65,6 +67,19 @@ pub(super) async fn end_to_end(
         following.await.map_err(|error| Stop::failed(format!("internal: {error}")))??;
     let consumer_requests = Requests::between(before, client.request_counts());
     Ok(EndToEnd { produce: produce?, latency_ms: latencies.percentiles(), consumer_requests })
+}
+
+async fn load(
+    clients: &Clients,
+    topic: &str,
+    shape: &Shape,
+    (rate, limit): (f64, Limit),
+    env: &Arc<SystemEnv>,
+    progress: &Progress,
+) -> Result<Produce, Stop> {
+    let mut load = Load::start(clients, topic, shape, env).await?;
+    load.run(Some(rate), limit, progress).await?;
+    load.finish().await
 }
 
 async fn follow(

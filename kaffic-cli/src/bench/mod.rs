@@ -25,7 +25,7 @@ use crate::units::{self, Rate};
 use clients::Clients;
 use kaffic_core::TopicConfig;
 use kaffic_core::env::SystemEnv;
-use load::Limit;
+use load::{Limit, Load};
 use report::Report;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,9 +36,11 @@ follows a producer). Without --rate the first runs as fast as it can, the last a
 the first reached, since at full speed latency only tells how long the queue is. Values are hex
 digits in random order, so codecs have something to do.
 
---raw, on file:// stores, puts files of the very sizes of the log's objects, fsynced, one after the
-other, and reads the log's objects back, with nothing of kaffic in between; ratios are kaffic / raw.
-The puts that are compared with the median of acknowledgements go at the same pace as the log's.
+--raw, on file:// stores, puts files of the very sizes of the log's objects (written aside, fsynced,
+linked to their name, the directory fsynced), one after the other, and reads the log's objects back,
+with nothing of kaffic in between; ratios are kaffic / raw. Both take turns second by second, since
+disks have moods. With --rate the files come at the pace of the log's objects, and the median put is
+compared with the median acknowledgement; without it, throughput is compared.
 
 --writers N starts N processes that always have data for one topic, counts what each of them gets
 stored in the same span of time, and compares with a single one. Jain's index is 1 where all get
@@ -46,6 +48,7 @@ the same.
 
 Examples:
   kaffic bench --duration 10s --raw
+  kaffic bench --rate 1MiB/s --raw
   kaffic bench --record-size 100B --rate 1MiB/s --partitions 3 --json
   kaffic bench --writers 10 --duration 20s";
 
@@ -154,15 +157,22 @@ async fn phases(clients: &Clients, args: &Args, topic: &str) -> Result<Report, S
     };
 
     progress.stage("produce");
-    let plan = load::Plan { shape: &args.shape, rate, limit };
-    let produce = load::run(clients, topic, &plan, &env, &progress).await?;
+    let mut load = Load::start(clients, topic, &args.shape, &env).await?;
+    let mut raw = raw::Baseline::new(clients, topic, args.raw)?;
+    match &mut raw {
+        None => drop(load.run(rate, limit, &progress).await?),
+        Some(raw) => {
+            for round in limit.rounds() {
+                let seconds = load.run(rate, round, &progress).await?;
+                raw.puts(rate.map(|_| seconds), &env).await?;
+            }
+        }
+    }
+    let produce = load.finish().await?;
     progress.stage("catch-up");
     let catch_up = follow::catch_up(clients, topic, &env, &progress).await?;
-
-    let mut raw = raw::Baseline::new(clients, topic, args.raw)?;
     if let Some(raw) = &mut raw {
-        progress.stage("raw puts and gets of the same sizes");
-        raw.throughput(&env).await?;
+        raw.reads(&env).await?;
     }
 
     progress.stage("end-to-end");
@@ -171,17 +181,8 @@ async fn phases(clients: &Clients, args: &Args, topic: &str) -> Result<Report, S
         Some(_) if rate.is_none() => Limit { duration: args.duration, ..limit },
         _ => limit,
     };
-    let plan = load::Plan { rate: Some(paced), limit, ..plan };
-    let end_to_end = follow::end_to_end(clients, topic, &plan, &env, &progress).await?;
-
-    if let Some(raw) = &mut raw {
-        progress.stage("raw puts at the same pace");
-        // With a rate of its own the first phase is paced, and nothing reads beside it.
-        match rate {
-            Some(_) => raw.paced_like_produce(produce.seconds, &env).await?,
-            None => raw.paced_like_end_to_end(end_to_end.produce.seconds, &env).await?,
-        }
-    }
+    let end_to_end =
+        follow::end_to_end(clients, topic, &args.shape, (paced, limit), &env, &progress).await?;
     let raw = raw.map(raw::Baseline::finish);
     Ok(Report::new(args, clients.url(), produce, catch_up, end_to_end, raw))
 }

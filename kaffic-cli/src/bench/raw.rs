@@ -4,14 +4,15 @@ use super::clients::Clients;
 use super::stats::{Latencies, Percentiles};
 use crate::stop::Stop;
 use kaffic_core::env::{Env, SystemEnv};
-use kaffic_core::object_store::local::LocalFileSystem;
-use kaffic_core::object_store::path::Path as Key;
-use kaffic_core::object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::Serialize;
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+const STAGING: &str = "staging";
 
 /// What the baseline measured.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -22,17 +23,15 @@ pub(super) struct Raw {
     pub(super) put_seconds: f64,
     pub(super) put_ms: Percentiles,
     pub(super) read_seconds: f64,
-    /// Puts of as many objects, of the same sizes, in the same time as the paced phase.
-    pub(super) paced_objects: u64,
-    pub(super) paced_put_ms: Percentiles,
 }
 
 /// A baseline under measurement.
 #[derive(Debug)]
 pub(super) struct Baseline {
     data: PathBuf,
-    scratch: Scratch,
-    produced: Vec<(PathBuf, u64)>,
+    scratch: Arc<Scratch>,
+    known: HashSet<PathBuf>,
+    latencies: Latencies,
     raw: Raw,
 }
 
@@ -47,92 +46,32 @@ impl Drop for Scratch {
 }
 
 impl Baseline {
-    /// Looks at the objects that the produce phase has left; nothing unless `wanted`.
+    /// A baseline for the objects of `topic`; nothing unless `wanted`.
     pub(super) fn new(clients: &Clients, topic: &str, wanted: bool) -> Result<Option<Self>, Stop> {
         let places = (clients.directory(), clients.data_directory(topic));
         let (true, (Some(root), Some(data))) = (wanted, places) else { return Ok(None) };
-        let scratch = Scratch(root.join(format!("raw-{topic}")));
-        std::fs::create_dir_all(&scratch.0).map_err(|error| failed(&scratch.0, error))?;
-        let produced = slots(&data)?;
-        let raw = Raw {
-            objects: produced.len() as u64,
-            bytes: produced.iter().map(|(_, size)| size).sum(),
-            ..Raw::default()
-        };
-        Ok(Some(Self { data, scratch, produced, raw }))
+        let scratch = Arc::new(Scratch(root.join(format!("raw-{topic}"))));
+        let staging = scratch.0.join(STAGING);
+        std::fs::create_dir_all(&staging).map_err(|error| failed(&staging, error))?;
+        let (known, latencies) = (HashSet::new(), Latencies::new());
+        Ok(Some(Self { data, scratch, known, latencies, raw: Raw::default() }))
     }
 
-    /// Puts one after the other and gets one after the other, as fast as they go.
-    pub(super) async fn throughput(&mut self, env: &Arc<SystemEnv>) -> Result<(), Stop> {
-        let sizes: Vec<u64> = self.produced.iter().map(|(_, size)| *size).collect();
-        let (seconds, latencies) = self.puts("full", &sizes, Duration::ZERO, env).await?;
-        self.raw.put_seconds = seconds;
-        self.raw.put_ms = latencies.percentiles();
-        let store = LocalFileSystem::new_with_prefix(&self.data)?;
-        let start = env.monotonic();
-        for (path, _) in &self.produced {
-            let key = path.strip_prefix(&self.data).unwrap_or(path);
-            let key: Key = key.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-            store.get(&key).await?.bytes().await?;
-        }
-        self.raw.read_seconds = (env.monotonic() - start).as_secs_f64();
-        Ok(())
-    }
-
-    /// Puts the objects of the produce phase again, over as long a time as it took.
-    pub(super) async fn paced_like_produce(
+    /// Puts files of the sizes of the objects that have come since the last time, one after the
+    /// other: as fast as they go, or spread over `seconds`.
+    pub(super) async fn puts(
         &mut self,
-        seconds: f64,
+        seconds: Option<f64>,
         env: &Arc<SystemEnv>,
     ) -> Result<(), Stop> {
-        let sizes: Vec<u64> = self.produced.iter().map(|(_, size)| *size).collect();
-        self.paced(&sizes, seconds, env).await
-    }
-
-    /// Puts the objects that came since the produce phase, over `seconds`.
-    pub(super) async fn paced_like_end_to_end(
-        &mut self,
-        seconds: f64,
-        env: &Arc<SystemEnv>,
-    ) -> Result<(), Stop> {
-        let known: HashSet<&Path> = self.produced.iter().map(|(path, _)| path.as_path()).collect();
-        let sizes: Vec<u64> = slots(&self.data)?
-            .iter()
-            .filter(|(path, _)| !known.contains(path.as_path()))
-            .map(|(_, size)| *size)
-            .collect();
-        self.paced(&sizes, seconds, env).await
-    }
-
-    pub(super) fn finish(self) -> Raw {
-        self.raw
-    }
-
-    async fn paced(
-        &mut self,
-        sizes: &[u64],
-        seconds: f64,
-        env: &Arc<SystemEnv>,
-    ) -> Result<(), Stop> {
-        let interval = Duration::from_secs_f64(seconds / sizes.len().max(1) as f64);
-        let (_, latencies) = self.puts("paced", sizes, interval, env).await?;
-        self.raw.paced_objects = sizes.len() as u64;
-        self.raw.paced_put_ms = latencies.percentiles();
-        Ok(())
-    }
-
-    /// Fsynced puts of new files; the seconds they took together, and each of them.
-    async fn puts(
-        &self,
-        name: &str,
-        sizes: &[u64],
-        interval: Duration,
-        env: &Arc<SystemEnv>,
-    ) -> Result<(f64, Latencies), Stop> {
-        let directory = self.scratch.0.join(name);
-        std::fs::create_dir_all(&directory).map_err(|error| failed(&directory, error))?;
-        let store = LocalFileSystem::new_with_prefix(&directory)?.with_fsync(true);
-        let mut latencies = Latencies::new();
+        let mut found = slots(&self.data)?;
+        found.retain(|(path, _)| !self.known.contains(path));
+        let sizes: Vec<u64> = found.iter().map(|(_, size)| *size).collect();
+        self.known.extend(found.into_iter().map(|(path, _)| path));
+        let interval = seconds.map_or(Duration::ZERO, |seconds| {
+            Duration::from_secs_f64(seconds / sizes.len().max(1) as f64)
+        });
+        let body: Arc<[u8]> = vec![b'x'; sizes.iter().copied().max().unwrap_or(0) as usize].into();
         let start = env.monotonic();
         for (i, &size) in sizes.iter().enumerate() {
             let due = start + interval * i as u32;
@@ -140,13 +79,53 @@ impl Baseline {
             if !wait.is_zero() {
                 env.sleep(wait).await;
             }
-            let body = PutPayload::from(vec![b'x'; size as usize]);
-            let options = PutOptions::from(PutMode::Create);
             let began = env.monotonic();
-            store.put_opts(&Key::from(format!("{i:09}")), body, options).await?;
-            latencies.record(env.monotonic() - began);
+            let (scratch, body) = (self.scratch.clone(), body.clone());
+            let number = self.raw.objects;
+            blocking(move || scratch.put(number, &body[..size as usize])).await?;
+            self.latencies.record(env.monotonic() - began);
+            self.raw.objects += 1;
+            self.raw.bytes += size;
         }
-        Ok(((env.monotonic() - start).as_secs_f64(), latencies))
+        self.raw.put_seconds += (env.monotonic() - start).as_secs_f64();
+        Ok(())
+    }
+
+    /// Reads the objects that were there at the last puts.
+    pub(super) async fn reads(&mut self, env: &Arc<SystemEnv>) -> Result<(), Stop> {
+        let mut paths: Vec<PathBuf> = self.known.iter().cloned().collect();
+        paths.sort();
+        let start = env.monotonic();
+        blocking(move || paths.iter().try_for_each(|path| std::fs::read(path).map(drop))).await?;
+        self.raw.read_seconds = (env.monotonic() - start).as_secs_f64();
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Raw {
+        Raw { put_ms: self.latencies.percentiles(), ..self.raw }
+    }
+}
+
+impl Scratch {
+    /// A file that appears whole and durable: what a put on a filesystem can't do without.
+    fn put(&self, number: u64, body: &[u8]) -> std::io::Result<()> {
+        let name = format!("{number:09}");
+        let staged = self.0.join(STAGING).join(&name);
+        let mut file = File::create_new(&staged)?;
+        file.write_all(body)?;
+        file.sync_all()?;
+        std::fs::hard_link(&staged, self.0.join(&name))?;
+        File::open(&self.0)?.sync_all()?;
+        std::fs::remove_file(&staged)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Stop> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| Stop::failed(format!("raw baseline: {error}"))),
+        Err(error) => Err(Stop::failed(format!("internal: {error}"))),
     }
 }
 
@@ -174,12 +153,6 @@ fn slots(directory: &Path) -> Result<Vec<(PathBuf, u64)>, Stop> {
 
 fn failed(path: &Path, error: std::io::Error) -> Stop {
     Stop::failed(format!("{}: {error}", path.display()))
-}
-
-impl From<kaffic_core::object_store::Error> for Stop {
-    fn from(error: kaffic_core::object_store::Error) -> Self {
-        Self::failed(format!("raw baseline: {error}"))
-    }
 }
 
 #[cfg(test)]

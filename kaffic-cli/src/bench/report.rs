@@ -62,7 +62,7 @@ pub(super) struct EndToEnd {
 pub(super) struct Ratios {
     /// Bytes of objects a second, produce phase; not where a rate held it back.
     pub(super) produce_throughput: Option<f64>,
-    /// Median acknowledgement to median put at the same pace.
+    /// Median acknowledgement to median put at the same pace; only where a rate set that.
     pub(super) ack_median: Option<f64>,
     /// Bytes of objects a second, catch-up.
     pub(super) catch_up_throughput: Option<f64>,
@@ -116,9 +116,7 @@ impl Report {
     ) -> Self {
         let rate = args.rate.map(|rate| rate.records_per_second(args.shape.record_size));
         let codec = args.shape.compression.to_possible_value();
-        let ratios = raw
-            .as_ref()
-            .map(|raw| Ratios::new(rate.is_some(), &produce, &catch_up, &end_to_end, raw));
+        let ratios = raw.as_ref().map(|raw| Ratios::new(rate.is_some(), &produce, &catch_up, raw));
         Self {
             kaffic: env!("CARGO_PKG_VERSION"),
             store: store.to_owned(),
@@ -138,20 +136,13 @@ impl Report {
 }
 
 impl Ratios {
-    fn new(
-        paced: bool,
-        produce: &Produce,
-        catch_up: &Read,
-        end_to_end: &EndToEnd,
-        raw: &Raw,
-    ) -> Self {
-        let acks = if paced { produce.ack_ms } else { end_to_end.produce.ack_ms };
+    fn new(paced: bool, produce: &Produce, catch_up: &Read, raw: &Raw) -> Self {
         // The same bytes on both sides, so the times alone decide.
+        let throughput = stats::ratio(raw.put_seconds, produce.seconds);
+        let ack_median = stats::ratio(produce.ack_ms.p50, raw.put_ms.p50);
         Self {
-            produce_throughput: (!paced)
-                .then(|| stats::ratio(raw.put_seconds, produce.seconds))
-                .flatten(),
-            ack_median: stats::ratio(acks.p50, raw.paced_put_ms.p50),
+            produce_throughput: throughput.filter(|_| !paced),
+            ack_median: ack_median.filter(|_| paced),
             catch_up_throughput: stats::ratio(raw.read_seconds, catch_up.seconds),
         }
     }
@@ -164,23 +155,17 @@ mod tests {
     #[test]
     fn ratios_are_kaffics_share_of_raw() {
         let ms = |p50| Percentiles { p50, ..Percentiles::default() };
-        let produce = |seconds, p50| Produce::new(10, 100, seconds, ms(p50), Requests::default());
+        let produce = Produce::new(10, 100, 2.0, ms(3.0), Requests::default());
         let read = Read::new(10, 100, 4.0, Requests::default());
-        let end_to_end = EndToEnd {
-            produce: produce(9.0, 3.0),
-            latency_ms: ms(5.0),
-            consumer_requests: Requests::default(),
-        };
-        let raw =
-            Raw { put_seconds: 1.0, read_seconds: 1.0, paced_put_ms: ms(2.0), ..Raw::default() };
-        let found = Ratios::new(false, &produce(2.0, 50.0), &read, &end_to_end, &raw);
+        let raw = Raw { put_seconds: 1.0, read_seconds: 1.0, put_ms: ms(2.0), ..Raw::default() };
+        let found = Ratios::new(false, &produce, &read, &raw);
         let expected = Ratios {
             produce_throughput: Some(0.5),
-            ack_median: Some(1.5),
+            ack_median: None,
             catch_up_throughput: Some(0.25),
         };
         assert_eq!(found, expected);
-        let paced = Ratios::new(true, &produce(2.0, 50.0), &read, &end_to_end, &raw);
-        assert_eq!((paced.produce_throughput, paced.ack_median), (None, Some(25.0)));
+        let paced = Ratios::new(true, &produce, &read, &raw);
+        assert_eq!((paced.produce_throughput, paced.ack_median), (None, Some(1.5)));
     }
 }

@@ -77,7 +77,6 @@ fn raw(report: &Report, out: &mut Vec<u8>) {
         "raw", raw.objects, raw.bytes, raw.put_seconds, raw.read_seconds
     );
     percentiles("put", &raw.put_ms, out);
-    percentiles("paced put", &raw.paced_put_ms, out);
     let show = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
     let _ = writeln!(
         out,

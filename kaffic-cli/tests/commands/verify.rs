@@ -6,7 +6,9 @@ use crate::support::{Store, json_lines};
 fn a_sound_topic_and_a_damaged_one() {
     let store = Store::with_topic("t", 2);
     for partition in ["0", "1"] {
-        store.ok(&["produce", "t", "--partition", partition], b"some\nlines\n");
+        // They linger until the end of the input, so they make one batch.
+        let args = ["produce", "t", "--partition", partition, "--linger", "100s"];
+        store.ok(&args, b"some\nlines\n");
     }
     let text = String::from_utf8(store.ok(&["verify", "t"], b"")).unwrap();
     assert!(text.contains("4 records") && text.ends_with("0 problems\n"), "{text}");
@@ -15,9 +17,8 @@ fn a_sound_topic_and_a_damaged_one() {
     assert_eq!(report["issues"].as_array().unwrap().len(), 0);
 
     // A seal, where there is one, is small; the batch is the partition's largest file.
-    let files = store.files("data/t");
-    let of_partition_1 = files.iter().filter(|path| path.to_str().unwrap().contains("/1/"));
-    let victim = of_partition_1.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let files = store.files("data/t/0/00001");
+    let victim = files.iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let mut bytes = std::fs::read(victim).unwrap();
     let at = bytes.len() - 5;
     bytes[at] ^= 0x10;

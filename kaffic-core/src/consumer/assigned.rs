@@ -5,7 +5,7 @@ use super::fetch::{Message, fetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Log;
 use crate::log::budget::Budget;
-use crate::log::read::{LogReader, Place};
+use crate::log::read::{LogReader, Moment, Place};
 use crate::log::seek::tail_place;
 use crate::log::tail::Tail;
 use futures_util::future::{AbortHandle, Abortable};
@@ -22,6 +22,8 @@ pub(super) struct Assigned {
     pub(super) until: Option<i64>,
     /// Where the log ended when the start was found.
     tail: Option<Tail>,
+    /// When that was asked, if the start is that end.
+    at_tail: Option<Moment>,
     pub(super) paused: bool,
     pub(super) done: bool,
     /// Messages of an earlier fetch are not for this one.
@@ -38,8 +40,10 @@ impl Drop for Assigned {
 impl Assigned {
     /// Finds a partition's start and end.
     pub(super) async fn find(log: Arc<Log>, config: &Config) -> Result<Self> {
+        let asked_at = Moment::now(&*log.env);
         let tail = log.find_tail().await?;
         let place = start_place(&log, tail.as_ref(), config.start, config.reset).await?;
+        let at_tail = (config.start == Start::Latest).then_some(asked_at);
         let end = tail_place(tail.as_ref()).offset;
         let until = match config.until {
             Until::Forever => None,
@@ -48,14 +52,26 @@ impl Assigned {
             Until::Timestamp(ms) => Some(log.find_time(ms, tail.as_ref()).await?.offset),
         };
         let done = until.is_some_and(|until| place.offset >= until);
-        Ok(Self { log, place, until, tail, paused: false, done, generation: 0, task: None })
+        Ok(Self {
+            log,
+            place,
+            until,
+            tail,
+            at_tail,
+            paused: false,
+            done,
+            generation: 0,
+            task: None,
+        })
     }
 
     /// Goes elsewhere.
     pub(super) async fn seek(&mut self, to: Start, reset: ResetPolicy) -> Result<()> {
+        let asked_at = Moment::now(&*self.log.env);
         let tail = self.log.find_tail().await?;
         let place = start_place(&self.log, tail.as_ref(), to, reset).await?;
         self.stop();
+        self.at_tail = (to == Start::Latest).then_some(asked_at);
         self.place = place;
         self.tail = tail;
         self.done = self.until.is_some_and(|until| place.offset >= until);
@@ -67,7 +83,7 @@ impl Assigned {
         &mut self,
         index: usize,
         config: &Config,
-        budget: &Arc<Budget>,
+        budget: &Budget,
         messages: &mpsc::Sender<Message>,
     ) {
         if self.task.is_some() || self.paused || self.done {
@@ -79,9 +95,12 @@ impl Assigned {
             // Where the log ended at the start: an end up to there needs no more records.
             place: Some(tail_place(tail.as_ref())).filter(|place| until <= place.offset),
         });
-        let reader =
-            LogReader::new(Arc::clone(&log), Arc::clone(budget), self.place, tail.as_ref());
+        let mut reader =
+            LogReader::new(Arc::clone(&log), budget.clone(), self.place, tail.as_ref());
         self.tail = tail;
+        if let Some(asked_at) = self.at_tail.take() {
+            reader.begin_at_tail(asked_at);
+        }
         let (handle, registration) = AbortHandle::new_pair();
         let work = fetch(
             log.clone(),
@@ -124,7 +143,10 @@ pub(super) async fn start_place(
             let wanted = end.offset.saturating_sub(back).max(0);
             return Ok(log.find_offset(wanted, tail).await?.place);
         }
-        Start::Offset(offset) if offset > end.offset => (None, offset),
+        Start::Offset(offset) if offset > end.offset && !log.may_have_reached(tail, offset) => {
+            (None, offset)
+        }
+        Start::Offset(offset) if offset > end.offset => return Ok(Place { offset, ..end }),
         Start::Offset(offset) => (Some(log.find_offset(offset, tail).await?), offset),
     };
     match (sought, reset) {
@@ -132,17 +154,19 @@ pub(super) async fn start_place(
         (Some(sought), ResetPolicy::Earliest) => Ok(sought.place),
         (None, ResetPolicy::Earliest) => log.earliest(tail).await,
         (_, ResetPolicy::Latest) => Ok(end),
-        (_, ResetPolicy::Error) => Err(out_of_range(log, tail, wanted).await?),
+        (Some(sought), ResetPolicy::Error) => Err(out_of_range(log, wanted, sought.place, end)),
+        (None, ResetPolicy::Error) => {
+            Err(out_of_range(log, wanted, log.earliest(tail).await?, end))
+        }
     }
 }
 
-/// The error that says what remains.
-pub(super) async fn out_of_range(log: &Log, tail: Option<&Tail>, wanted: i64) -> Result<Error> {
-    let earliest = log.earliest(tail).await?.offset;
-    let end = tail_place(tail).offset;
-    Ok(Error::new(
+/// The error that says what remains, from `next` on.
+pub(super) fn out_of_range(log: &Log, wanted: i64, next: Place, end: Place) -> Error {
+    let (next, end) = (next.offset, end.offset);
+    Error::new(
         ErrorKind::OffsetOutOfRange,
-        format!("{}: offset {wanted} is not there; {earliest} to {end} are", log.id),
+        format!("{}: offset {wanted} is not there; from {next} to {end} there are some", log.id),
     )
-    .with_range(earliest, end))
+    .with_range(next, end)
 }

@@ -1,11 +1,12 @@
 //! The task that fetches for one partition: reads ahead, waits at the tail, and goes by the reset
 //! policy where records have expired.
 
-use super::assigned::{out_of_range, start_place};
-use super::config::{Config, ResetPolicy, Start};
+use super::assigned::out_of_range;
+use super::config::{Config, ResetPolicy};
 use crate::error::Result;
 use crate::log::Log;
-use crate::log::read::{Batch, Event, LogReader, Place};
+use crate::log::read::{Batch, Event, LogReader, Moment, Place};
+use crate::log::seek::tail_place;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -95,13 +96,17 @@ async fn reset(log: &Log, reader: &mut LogReader, policy: ResetPolicy, wanted: i
         // The reader stands at the next that may be there.
         ResetPolicy::Earliest => Ok(()),
         ResetPolicy::Latest => {
+            let asked_at = Moment::now(&*log.env);
             let tail = log.find_tail().await?;
-            reader.move_to(start_place(log, tail.as_ref(), Start::Latest, policy).await?);
+            reader.move_to_tail(tail_place(tail.as_ref()), asked_at);
             Ok(())
         }
         ResetPolicy::Error => {
             let tail = log.find_tail().await?;
-            Err(out_of_range(log, tail.as_ref(), wanted).await?)
+            let end = tail_place(tail.as_ref());
+            let from = reader.place();
+            let next = log.first_from(from.block, from.slot, tail.as_ref()).await?;
+            Err(out_of_range(log, wanted, next.unwrap_or(end), end))
         }
     }
 }

@@ -72,7 +72,7 @@ pub struct PartitionPosition {
 pub struct Consumer {
     env: Arc<dyn Env>,
     config: Config,
-    budget: Arc<Budget>,
+    budget: Budget,
     assigned: Vec<Assigned>,
     sender: mpsc::Sender<Message>,
     receiver: mpsc::Receiver<Message>,
@@ -100,7 +100,7 @@ impl Consumer {
         let (sender, receiver) = mpsc::channel(MESSAGES);
         Self {
             env: Arc::clone(&context.env),
-            budget: Arc::new(Budget::new(config.fetch_ahead_bytes)),
+            budget: Budget::new(config.fetch_ahead_bytes),
             exhausted: config.max_records == Some(0),
             config,
             assigned,

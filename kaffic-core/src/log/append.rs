@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::slot::{SlotHeader, SlotKind};
 use crate::store::Put;
 use bytes::Bytes;
+use clock_watch::ClockCheck;
 use fairness::Fairness;
 use object_store::PutPayload;
 use position::Position;
@@ -32,7 +33,7 @@ pub(crate) struct Appender {
     position: Option<Position>,
     fairness: Fairness,
     /// When the clock was last compared with the storage's.
-    clock_checked: Option<Duration>,
+    clock_checked: Option<ClockCheck>,
     /// The block in which this writer's newest batch is.
     wrote_in: Option<u64>,
     /// The bytes of the batch under way may have been written, or may be yet.
@@ -231,7 +232,7 @@ impl Appender {
         let env = Arc::clone(&self.log.env);
         let started = env.monotonic();
         let put =
-            self.log.store.create(&key, stamped.payload.clone(), self.log.staging_limit()).await?;
+            self.log.store.create(&key, stamped.payload.clone(), lease.staging_limit()).await?;
         if !self.identity.is_mine(&*env) {
             // Parent and child would both take what is there for their own.
             return Err(Error::new(
@@ -246,7 +247,7 @@ impl Appender {
                 self.fairness.put_took(now - started);
                 let in_time =
                     lease.is_writable(env.now_ms()) || !env.keeps(Rule::SlowPutsAreChecked);
-                if in_time && !self.clock_is_due(now) {
+                if in_time && !self.clock_is_due(&lease, now) {
                     return Ok(Some(self.accept(&stamped.header)));
                 }
             }
@@ -285,7 +286,9 @@ impl Appender {
                 return Err(self.late("the block was ended while a put was under way"));
             }
         }
-        self.compare_clock(header, stamp);
+        let lease = self.known_position()?.open.lease;
+        // This batch is in, whatever the clock is; the next is refused if the clock is wrong.
+        self.compare_clock(&lease, header.append_time, stamp).ok();
         Ok(self.accept(header))
     }
 

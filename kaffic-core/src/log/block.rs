@@ -5,6 +5,7 @@
 //! least age at which the storage may delete a slot. K and M are margins for clocks and for
 //! expiry. Stamps are compared in whole seconds.
 
+use crate::catalog::MAX_SLOTS;
 use crate::chain::{from_json, to_json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
@@ -15,8 +16,6 @@ use std::time::Duration;
 const FORMAT: u32 = 1;
 const HOUR_MS: i64 = 3_600_000;
 
-/// The most slots that a block has.
-pub(crate) const MAX_SLOTS: u32 = 1000;
 /// The most records that a batch has; an offset jump is this many times the slots of a block.
 pub(crate) const MAX_BATCH_RECORDS: u32 = 100_000;
 
@@ -71,6 +70,11 @@ impl Lease {
         self.expiry_ms.map_or(HOUR_MS, |r| (r / 24).min(HOUR_MS))
     }
 
+    /// How long a filesystem may take from stamping a slot to showing it: K.
+    pub(crate) fn staging_limit(&self) -> Duration {
+        Duration::from_millis(self.clock_margin_ms() as u64)
+    }
+
     /// M: the margin before things may expire.
     fn expiry_margin_ms(&self) -> i64 {
         self.expiry_ms.map_or(2 * HOUR_MS, |r| (r / 12).min(2 * HOUR_MS))
@@ -106,9 +110,9 @@ impl Lease {
         self.expiry_ms.is_some_and(|r| self.age_ms(now_ms) >= r - self.expiry_margin_ms())
     }
 
-    /// When (Unix milliseconds) the block's objects may be deleted: nothing put late counts.
-    pub(crate) fn removable_at_ms(&self) -> i64 {
-        self.opened * 1000 + self.length_ms + 2 * self.clock_margin_ms() + 1000
+    /// The stamp from which on the block's slots may be deleted: nothing put late counts.
+    pub(crate) fn removable_at(&self) -> i64 {
+        self.opened + (self.length_ms + self.clock_margin_ms()).div_euclid(1000) + 1
     }
 }
 

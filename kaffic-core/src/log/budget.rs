@@ -4,58 +4,84 @@
 //! memory stays near the bound whatever the batches' sizes are.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 /// Bytes to be shared out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Budget {
-    bytes: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bytes: Semaphore,
     total: u32,
+    /// Bytes that were needed when none were left: what comes back pays for them first.
+    debt: AtomicUsize,
 }
 
 /// Bytes held; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    from: Arc<Semaphore>,
-    bytes: u32,
+    from: Arc<Shared>,
+    bytes: usize,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.from.add_permits(self.bytes as usize);
+        self.from.give_back(self.bytes);
+    }
+}
+
+impl Shared {
+    fn give_back(&self, bytes: usize) {
+        let pay = |debt: usize| Some(debt - debt.min(bytes));
+        let debt = self.debt.fetch_update(Ordering::AcqRel, Ordering::Acquire, pay).unwrap_or(0);
+        self.bytes.add_permits(bytes - debt.min(bytes));
     }
 }
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
         let total = u32::try_from(bytes).unwrap_or(u32::MAX).max(1);
-        Self { bytes: Arc::new(Semaphore::new(total as usize)), total }
+        let bytes = Semaphore::new(total as usize);
+        Self { shared: Arc::new(Shared { bytes, total, debt: AtomicUsize::new(0) }) }
     }
 
     /// Waits for `expected` bytes, in the order of asking.
     pub(crate) async fn take(&self, expected: usize) -> Held {
-        let bytes = u32::try_from(expected).unwrap_or(u32::MAX).clamp(1, self.total);
-        if let Ok(permit) = self.bytes.acquire_many(bytes).await {
-            permit.forget();
-            return Held { from: Arc::clone(&self.bytes), bytes };
-        }
-        // Nobody closes the semaphore.
-        Held { from: Arc::clone(&self.bytes), bytes: 0 }
+        let wanted = u32::try_from(expected).unwrap_or(u32::MAX).clamp(1, self.shared.total);
+        let bytes = match self.shared.bytes.acquire_many(wanted).await {
+            Ok(permit) => {
+                permit.forget();
+                wanted as usize
+            }
+            // Nobody closes the semaphore.
+            Err(_) => 0,
+        };
+        Held { from: Arc::clone(&self.shared), bytes }
     }
 }
 
 impl Held {
     /// Makes it what was really needed. More than expected is taken where there is any left, and
-    /// overdrawn where not: the bytes are in memory already.
+    /// owed where not: the bytes are in memory already.
     pub(crate) fn correct(&mut self, needed: usize) {
-        let needed = u32::try_from(needed).unwrap_or(u32::MAX);
-        if needed < self.bytes {
-            self.from.add_permits((self.bytes - needed) as usize);
-            self.bytes = needed;
-        } else if let Ok(permit) = self.from.try_acquire_many(needed - self.bytes) {
-            permit.forget();
-            self.bytes = needed;
+        if needed <= self.bytes {
+            self.from.give_back(self.bytes - needed);
+        } else {
+            let more = needed - self.bytes;
+            let taken =
+                u32::try_from(more).ok().and_then(|n| self.from.bytes.try_acquire_many(n).ok());
+            match taken {
+                Some(permit) => permit.forget(),
+                None => {
+                    self.from.debt.fetch_add(more, Ordering::AcqRel);
+                }
+            }
         }
+        self.bytes = needed;
     }
 }
 
@@ -63,19 +89,34 @@ impl Held {
 mod tests {
     use super::*;
 
+    fn left(budget: &Budget) -> usize {
+        budget.shared.bytes.available_permits()
+    }
+
     #[tokio::test]
     async fn bytes_come_back_corrected() {
         let budget = Budget::new(100);
         let mut held = budget.take(60).await;
         held.correct(90);
-        assert_eq!(budget.bytes.available_permits(), 10);
+        assert_eq!(left(&budget), 10);
         held.correct(30);
-        assert_eq!(budget.bytes.available_permits(), 70);
+        assert_eq!(left(&budget), 70);
         let whole = budget.take(1000);
         drop(held);
         let whole = whole.await;
-        assert_eq!(budget.bytes.available_permits(), 0);
+        assert_eq!(left(&budget), 0);
         drop(whole);
-        assert_eq!(budget.bytes.available_permits(), 100);
+        assert_eq!(left(&budget), 100);
+    }
+
+    #[tokio::test]
+    async fn what_was_overdrawn_is_paid_before_more_is_lent() {
+        let budget = Budget::new(100);
+        let (mut large, small) = (budget.take(50).await, budget.take(50).await);
+        large.correct(250);
+        drop(small);
+        assert_eq!(left(&budget), 0);
+        drop(large);
+        assert_eq!(left(&budget), 100);
     }
 }

@@ -52,25 +52,27 @@ impl Log {
         }
     }
 
-    /// Removes the data of every block whose time has come, and counts the rest.
-    pub(crate) async fn remove_data(&self, deletion: &mut Deletion) -> Result<()> {
+    /// Removes the slots of every block whose time has come by `now`, a stamp of the storage's, and
+    /// counts the rest. A local clock would not do: a slot that goes too early could be put again.
+    pub(crate) async fn remove_data(&self, now: i64, deletion: &mut Deletion) -> Result<()> {
         let dir = self.id.data_dir();
         for group in self.store.list(&dir).await?.numbered_dirs() {
             let blocks = self.store.list(&format!("{dir}/{}", group_name(group))).await?;
             for number in blocks.numbered_dirs() {
                 let block = group * BLOCKS_PER_GROUP + number;
-                let keys = self.store.list_deep(&self.id.block_data_dir(block)).await?;
-                let count = keys.len() as u64;
-                let removable = match self.open(block).await? {
-                    Some(open) => open.lease.removable_at_ms(),
-                    None => i64::MIN,
-                };
-                if removable <= self.env.now_ms() {
-                    self.store.delete_all(keys).await?;
-                    deletion.removed += count;
-                } else if count > 0 {
-                    deletion.remaining += count;
-                    deletion.removable_at_ms = deletion.removable_at_ms.max(Some(removable));
+                let slots = self.slots(block).await?;
+                let count = slots.len() as u64;
+                let removable = self.open(block).await?.map(|open| open.lease.removable_at());
+                match removable {
+                    Some(at) if at > now => {
+                        deletion.remaining += count;
+                        deletion.removable_at_ms = deletion.removable_at_ms.max(Some(at * 1000));
+                    }
+                    _ => {
+                        let keys = slots.iter().map(|slot| self.id.slot(block, slot.number as u32));
+                        self.store.delete_all(keys.collect()).await?;
+                        deletion.removed += count;
+                    }
                 }
             }
         }

@@ -12,7 +12,7 @@ pub(crate) mod seek;
 pub(crate) mod tail;
 
 pub use block::MinExpiry;
-pub(crate) use block::{End, MAX_BATCH_RECORDS, MAX_SLOTS, Open, Verdict};
+pub(crate) use block::{End, MAX_BATCH_RECORDS, Open, Verdict};
 pub use delete::Deletion;
 
 use crate::env::{Env, Rule};
@@ -198,7 +198,7 @@ impl Log {
     /// How long a filesystem may take from stamping an object to showing it: K.
     pub(crate) fn staging_limit(&self) -> Duration {
         let lease = Lease { opened: 0, length_ms: 0, expiry_ms: self.settings.min_expiry.as_ms() };
-        Duration::from_millis(lease.clock_margin_ms() as u64)
+        lease.staging_limit()
     }
 
     fn deleted(&self) -> Error {

@@ -9,7 +9,7 @@ use super::seek::tail_place;
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
 use crate::batch::{CheckedBatch, Records};
-use crate::env::Rule;
+use crate::env::{Env, Rule};
 use crate::error::{Error, Result};
 use crate::slot::{Slot, SlotHeader};
 use crate::store::Object;
@@ -19,8 +19,9 @@ use futures_util::stream::FuturesOrdered;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most gets ahead.
+/// The most gets ahead, and the most while it is not known how large slots are.
 const WINDOW: usize = 64;
+const FIRST_WINDOW: usize = 4;
 /// The most gets ahead of what is known to be there: each may be in vain.
 const GUESSES: u32 = 16;
 /// How often the end is looked at while waiting for a slot.
@@ -61,7 +62,7 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct LogReader {
     log: Arc<Log>,
-    budget: Arc<Budget>,
+    budget: Budget,
     place: Place,
     /// Where the batch was that was read last.
     last: Place,
@@ -73,8 +74,10 @@ pub(crate) struct LogReader {
     /// How many slots in a row were there beyond what was known.
     streak: u32,
     guess_bytes: usize,
-    /// When the present slot was last seen not to be there, and when the end was looked at then.
-    absent_at: Option<Duration>,
+    window: usize,
+    /// When the present slot was last asked for and not there, if it can't have come and gone.
+    absent_at: Option<Moment>,
+    /// When an end was last looked at while waiting.
     end_looked_at: Option<Duration>,
 }
 
@@ -89,6 +92,26 @@ struct Fetched {
     key: String,
     object: Option<Object>,
     held: Held,
+    asked_at: Moment,
+}
+
+/// A moment by both clocks: either may stand still while a machine sleeps or is set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    monotonic: Duration,
+    wall_ms: i64,
+}
+
+impl Moment {
+    pub(crate) fn now(env: &dyn Env) -> Self {
+        Self { monotonic: env.monotonic(), wall_ms: env.now_ms() }
+    }
+
+    /// The time since an earlier moment, by the clock that says more.
+    fn since(self, earlier: Self) -> Duration {
+        let wall = Duration::from_millis((self.wall_ms - earlier.wall_ms).max(0) as u64);
+        self.monotonic.saturating_sub(earlier.monotonic).max(wall)
+    }
 }
 
 /// What to do about a slot that is not there.
@@ -107,12 +130,7 @@ struct Onward {
 
 impl LogReader {
     /// Reads from `place`; `tail` is how far the log was when its reader was made.
-    pub(crate) fn new(
-        log: Arc<Log>,
-        budget: Arc<Budget>,
-        place: Place,
-        tail: Option<&Tail>,
-    ) -> Self {
+    pub(crate) fn new(log: Arc<Log>, budget: Budget, place: Place, tail: Option<&Tail>) -> Self {
         let written = tail_place(tail);
         Self {
             log,
@@ -125,6 +143,7 @@ impl LogReader {
             next_fetch: 0,
             streak: 0,
             guess_bytes: FIRST_GUESS_BYTES,
+            window: FIRST_WINDOW,
             absent_at: None,
             end_looked_at: None,
         }
@@ -140,11 +159,18 @@ impl LogReader {
         self.last
     }
 
-    /// Goes on elsewhere.
-    pub(crate) fn move_to(&mut self, place: Place) {
+    /// Goes on at the tail, as it was asked for at a moment.
+    pub(crate) fn move_to_tail(&mut self, place: Place, asked_at: Moment) {
         self.current = None;
         self.go_to(place.block, place.slot);
         self.place = place;
+        self.begin_at_tail(asked_at);
+    }
+
+    /// Only what came after a moment is wanted, when the present place was the tail: so nothing of
+    /// it has expired yet.
+    pub(crate) fn begin_at_tail(&mut self, asked_at: Moment) {
+        self.absent_at = Some(asked_at);
     }
 
     /// The next batch, or why there is none. Dropping the future loses nothing.
@@ -154,6 +180,7 @@ impl LogReader {
                 if self.enter().await? {
                     continue;
                 }
+                self.check_not_closed().await?;
                 return Ok(Event::CaughtUp);
             };
             let slot = self.place.slot;
@@ -168,7 +195,7 @@ impl LogReader {
             }
             self.fetch_ahead();
             let Some(fetched) = self.ahead.next().await else { continue };
-            let Fetched { key, object, held } = match fetched {
+            let Fetched { key, object, held, asked_at } = match fetched {
                 Ok(fetched) => fetched,
                 Err(error) => {
                     self.drop_ahead();
@@ -184,7 +211,7 @@ impl LogReader {
                 Judged::Not { void } => {
                     drop(held);
                     self.drop_ahead();
-                    match self.absent(&key, void).await? {
+                    match self.absent(&key, void, asked_at).await? {
                         Absence::Wait => return Ok(Event::CaughtUp),
                         Absence::Found(object) => {
                             let held = self.budget.take(1).await;
@@ -209,13 +236,23 @@ impl LogReader {
     async fn enter(&mut self) -> Result<bool> {
         let block = self.place.block;
         let (open, end) = if block < self.known.0 {
-            try_join(self.log.open(block), self.log.end(block)).await?
+            let (open, end) = try_join(self.log.open_there(block), self.log.end(block)).await?;
+            (Some(open), end)
         } else {
             (self.log.open(block).await?, None)
         };
         self.current = open.map(|open| Current { open, end });
         self.next_fetch = self.place.slot;
         Ok(self.current.is_some())
+    }
+
+    /// While the next block has not begun: whether the one before was the last for ever.
+    async fn check_not_closed(&mut self) -> Result<()> {
+        let Some(before) = self.place.block.checked_sub(1) else { return Ok(()) };
+        if self.end_is_due() && self.log.end(before).await?.is_some_and(|end| end.closed) {
+            return Err(self.log.deleted());
+        }
+        Ok(())
     }
 
     fn go_to(&mut self, block: u64, slot: u32) {
@@ -248,16 +285,17 @@ impl LogReader {
     fn fetch_ahead(&mut self) {
         let Some(current) = &self.current else { return };
         let (block, limit) = (current.open.block, self.fetch_limit(current));
-        while self.next_fetch < limit && self.ahead.len() < WINDOW {
+        while self.next_fetch < limit && self.ahead.len() < self.window {
             let key = self.log.id.slot(block, self.next_fetch);
-            let (log, budget) = (Arc::clone(&self.log), Arc::clone(&self.budget));
+            let (log, budget) = (Arc::clone(&self.log), self.budget.clone());
             let expected = self.guess_bytes;
             self.next_fetch += 1;
             self.ahead.push_back(Box::pin(async move {
                 let mut held = budget.take(expected).await;
+                let asked_at = Moment::now(&*log.env);
                 let object = log.store.get(&key).await?;
                 held.correct(object.as_ref().map_or(0, |object| object.bytes.len()));
-                Ok(Fetched { key, object, held })
+                Ok(Fetched { key, object, held, asked_at })
             }));
         }
     }
@@ -294,6 +332,7 @@ impl LogReader {
     fn take(&mut self, key: String, object: &Object, held: Held) -> Result<Option<Batch>> {
         let Slot { header, batch } = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
         self.guess_bytes = object.bytes.len().max(self.guess_bytes * 7 / 8).max(LEAST_GUESS_BYTES);
+        self.window = WINDOW;
         let (block, number) = (self.place.block, self.place.slot);
         if (block, number) >= self.known {
             self.streak += 1;
@@ -303,6 +342,7 @@ impl LogReader {
             self.go_to(block + 1, 0);
         } else {
             self.place.slot += 1;
+            self.next_fetch = self.next_fetch.max(self.place.slot);
             (self.absent_at, self.end_looked_at) = (None, None);
         }
         self.last = Place { block, slot: number, offset: self.place.offset };
@@ -312,16 +352,15 @@ impl LogReader {
     }
 
     /// Decides about a slot that is not there, or does not count.
-    async fn absent(&mut self, key: &str, void: bool) -> Result<Absence> {
+    async fn absent(&mut self, key: &str, void: bool, asked_at: Moment) -> Result<Absence> {
         let Some(Current { open, end }) = &self.current else { return Ok(Absence::Wait) };
         let (open, mut end) = (open.clone(), end.clone());
-        let env = Arc::clone(&self.log.env);
-        let (block, slot, now) = (open.block, self.place.slot, env.monotonic());
-        let seen_before = self.absent_at.replace(now);
-        let due = self.end_looked_at.is_none_or(|at| now.saturating_sub(at) >= END_INTERVAL);
-        if end.is_none() && (void || due) {
-            self.end_looked_at = Some(now);
-            end = self.log.end(block).await?;
+        let log = Arc::clone(&self.log);
+        let (block, slot) = (open.block, self.place.slot);
+        self.note_absence(&open, asked_at);
+        let due = self.end_is_due() || void;
+        if end.is_none() && due {
+            end = log.end(block).await?;
             if let Some(current) = &mut self.current {
                 current.end.clone_from(&end);
             }
@@ -330,41 +369,52 @@ impl LogReader {
             // The loop in `next` goes on from there.
             return Ok(Absence::Past(Onward { block, slot, lost: false }));
         }
-        if end.is_none() && !open.lease.may_have_expired(env.now_ms()) {
+        if end.is_none() && !(due && open.lease.may_have_expired(log.env.now_ms())) {
             return Ok(Absence::Wait);
         }
-        let log = Arc::clone(&self.log);
         let higher = log.next_listed(&open, end.as_ref(), slot).await?;
         if end.is_none() && higher.is_none() {
             return Ok(Absence::Wait);
         }
-        if env.keeps(Rule::ReaderLooksTwice) {
-            let again = self.log.store.get(key).await?;
+        if log.env.keeps(Rule::ReaderLooksTwice) {
+            let asked_at = Moment::now(&*log.env);
+            let again = log.store.get(key).await?;
             if let Judged::Valid(object) = self.judge(key, again)? {
                 return Ok(Absence::Found(object));
             }
+            self.note_absence(&open, asked_at);
         }
         if let Some(slot) = higher {
             return Ok(Absence::Past(Onward { block, slot, lost: true }));
         }
-        if !env.keeps(Rule::ReaderMovesOn) {
+        if !log.env.keeps(Rule::ReaderMovesOn) {
             return Ok(Absence::Wait);
         }
-        let lost = match end.map(|end| end.verdict) {
-            Some(Verdict::Unknown) => !self.was_seen_lately(seen_before, now, &open),
-            _ => true,
-        };
+        let unknown = end.is_some_and(|end| end.verdict == Verdict::Unknown);
+        let lost = !(unknown && self.absent_at.is_some());
         Ok(Absence::Past(Onward { block: block + 1, slot: 0, lost }))
     }
 
-    /// Whether the slot was seen not to be there so lately that it can't have come and expired.
-    fn was_seen_lately(&self, seen: Option<Duration>, now: Duration, open: &Open) -> bool {
-        let within = open.lease.expiry_ms.map(|ms| Duration::from_millis(ms as u64));
-        match (seen, within) {
-            (Some(seen), Some(within)) => now.saturating_sub(seen) < within,
+    /// Remembers that the present slot is not there. It can't have come and gone if it was asked
+    /// for before anything of its block could expire, and ever since within R.
+    fn note_absence(&mut self, open: &Open, asked_at: Moment) {
+        let now = Moment::now(&*self.log.env);
+        let unbroken = match (self.absent_at, open.lease.expiry_ms) {
             (_, None) => true,
-            (None, _) => false,
+            (None, Some(_)) => !open.lease.may_have_expired(now.wall_ms),
+            (Some(before), Some(ms)) => now.since(before) < Duration::from_millis(ms as u64),
+        };
+        self.absent_at = unbroken.then_some(asked_at);
+    }
+
+    /// Whether an end should be looked at while waiting: at first, and then every 30 s.
+    fn end_is_due(&mut self) -> bool {
+        let now = self.log.env.monotonic();
+        let due = self.end_looked_at.is_none_or(|at| now.saturating_sub(at) >= END_INTERVAL);
+        if due {
+            self.end_looked_at = Some(now);
         }
+        due
     }
 }
 

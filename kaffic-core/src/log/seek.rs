@@ -5,8 +5,8 @@
 use super::read::Place;
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
-use crate::error::{Error, Result};
-use crate::keys::{BLOCKS_PER_GROUP, group_name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::keys::{BLOCKS_PER_GROUP, BlockObject, group_name};
 use crate::slot::{PROBE_LEN, Slot, SlotHeader};
 use futures_util::future::try_join_all;
 use std::future::Future;
@@ -80,11 +80,29 @@ impl Slots<'_> {
         })
     }
 
-    /// The first slot for which `before` is false. One that expires meanwhile counts as before.
+    /// The first slot for which `before` is false. One that is damaged or has expired meanwhile
+    /// counts as the next one that can be read.
     async fn first(&self, before: impl Fn(&SlotHeader) -> bool + Copy) -> Result<u64> {
         let len = self.numbers.len() as u64;
-        search(len, |index| async move { Ok(self.header(index).await?.is_none_or(|h| before(&h))) })
-            .await
+        search(len, |index| async move {
+            for index in index..len {
+                if let Some(header) = unless_damaged(self.header(index).await)? {
+                    return Ok(before(&header));
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
+}
+
+/// What can't be read is not there, for a search that only passes by it.
+fn unless_damaged<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+            Ok(None)
+        }
+        other => other,
     }
 }
 
@@ -115,13 +133,16 @@ impl Log {
             }
             from = (block, slot + 1);
         }
+        if let Some(slot) = slots.numbers.get(after as usize).copied()
+            && unless_damaged(slots.header(after).await.map(Some))?.is_none()
+        {
+            // Reading from there says what is wrong with it.
+            return Ok(found(Place { block, slot, offset }));
+        }
         let next = self.first_from(from.0, from.1, tail).await?;
         let place = next.unwrap_or_else(|| tail_place(tail));
-        // A jump of offsets between blocks is not a loss.
-        let jumped = place.slot == 0
-            && place.block == block + 1
-            && self.end(block).await?.is_some_and(|end| end.verdict == Verdict::Unknown);
-        Ok(Sought { place, lost: !jumped })
+        // Where offsets jumped nobody knows whether there was a record, so that counts as lost too.
+        Ok(Sought { place, lost: true })
     }
 
     /// The place of the first record with a timestamp at or after `unix_ms`; the tail if none.
@@ -144,22 +165,24 @@ impl Log {
         if before(&tail.open) {
             return Ok(tail.open.clone());
         }
-        let before = &before;
-        let after =
-            search(
-                tail.open.block,
-                |block| async move { Ok(before(&self.open_there(block).await?)) },
-            )
-            .await?;
+        let (before, newest) = (&before, tail.open.block);
+        let after = search(newest, |block| async move {
+            for block in block..newest {
+                if let Some(open) = unless_damaged(self.open(block).await)? {
+                    return Ok(before(&open));
+                }
+            }
+            Ok(false)
+        })
+        .await?;
         self.open_there(after.saturating_sub(1)).await
     }
 
-    async fn open_there(&self, block: u64) -> Result<Open> {
+    /// The beginning of a block that has one.
+    pub(crate) async fn open_there(&self, block: u64) -> Result<Open> {
         self.open(block).await?.ok_or_else(|| {
-            Error::corrupt(
-                &format!("{} block {block}", self.id),
-                "its `open` is missing; only data/ may expire, never meta/",
-            )
+            let key = self.id.block_object(block, BlockObject::Open);
+            Error::corrupt(&key, "it is missing; only data/ may expire, never meta/")
         })
     }
 
@@ -181,7 +204,7 @@ impl Log {
     }
 
     /// The first slot with records from a block and slot on.
-    async fn first_from(
+    pub(crate) async fn first_from(
         &self,
         block: u64,
         slot: u32,

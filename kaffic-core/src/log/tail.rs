@@ -74,6 +74,16 @@ impl Log {
         Ok(None)
     }
 
+    /// Whether the log may have been written up to an offset beyond its tail: the highest slots of
+    /// a block that has no end yet may have expired. No offset before that is given again.
+    pub(crate) fn may_have_reached(&self, tail: Option<&Tail>, offset: i64) -> bool {
+        tail.is_some_and(|tail| {
+            tail.end.is_none()
+                && tail.open.lease.may_have_expired(self.env.now_ms())
+                && offset <= tail.open.offset_beyond()
+        })
+    }
+
     /// The offset that the next record will get.
     pub(crate) async fn tail_offset(&self) -> Result<i64> {
         Ok(self.find_tail().await?.map_or(0, |tail| tail.next_offset))

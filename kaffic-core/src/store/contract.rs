@@ -15,6 +15,25 @@ impl Store {
         self.contract.get_or_try_init(|| self.try_contract()).await.map(|_| ())
     }
 
+    /// The storage's own time in whole Unix seconds: the stamp of a scratch object.
+    pub(crate) async fn now(&self) -> Result<i64> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let key = keys::probe(self.env.random());
+            self.create(&key, Bytes::from_static(b"now").into(), STAGING).await?;
+            let object = self.get(&key).await?;
+            self.delete(&key).await.ok();
+            match object {
+                Some(object) => return Ok(object.stamp),
+                None => {
+                    let what = format!("{key} is not there after a put");
+                    self.again_or(Error::new(ErrorKind::Unavailable, what), tries).await?;
+                }
+            }
+        }
+    }
+
     async fn try_contract(&self) -> Result<()> {
         let mut tries = 0;
         loop {

@@ -272,26 +272,6 @@ impl Store {
         }
     }
 
-    /// Every object under a directory, as deep as it goes: full keys relative to the root.
-    pub(crate) async fn list_deep(&self, dir: &str) -> Result<Vec<String>> {
-        let path = self.path(dir)?;
-        let strip = self.root.parts_count();
-        self.counters.lists.fetch_add(1, Ordering::Relaxed);
-        self.inner
-            .list(Some(&path))
-            .map_ok(|meta| {
-                meta.location
-                    .parts()
-                    .skip(strip)
-                    .map(|p| p.as_ref().to_owned())
-                    .collect::<Vec<_>>()
-                    .join("/")
-            })
-            .map_err(|error| self.failed("list", dir, error))
-            .try_collect()
-            .await
-    }
-
     /// Deletes an object; that there is none is as good.
     pub(crate) async fn delete(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;

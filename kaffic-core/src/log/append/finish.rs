@@ -36,9 +36,10 @@ impl Appender {
     async fn put_seal(&mut self) -> Result<Resolved> {
         let position = self.known_position()?;
         let key = self.log.id.slot(position.open.block, position.slot);
+        let limit = position.open.lease.staging_limit();
         let mut header = self.header(SlotKind::Seal, true)?;
         let bytes = Bytes::copy_from_slice(&header.encode(&[]));
-        let put = self.log.store.create(&key, bytes.into(), self.log.staging_limit()).await?;
+        let put = self.log.store.create(&key, bytes.into(), limit).await?;
         if let Put::Unclear(error) = &put {
             tracing::debug!(%error, "an unclear put of a seal is decided by reading");
         }

@@ -107,12 +107,12 @@ impl Appender {
     }
 
     async fn enter_first(&mut self) -> Result<()> {
-        let (open, ours) = self.log.create_open(0, 0, i64::MIN).await?;
+        let ours = self.open_block(0, 0, i64::MIN).await?;
         // The topic may have been deleted before there was a block to end.
         if !self.closing && !catalog::is_alive(&self.log.store, &self.log.id).await? {
+            self.position = None;
             return Err(self.log.deleted());
         }
-        self.position = Some(Position::start_of(open));
         if ours { Ok(()) } else { self.walk().await }
     }
 
@@ -120,10 +120,20 @@ impl Appender {
         if end.closed {
             return Err(self.log.deleted());
         }
-        let (open, ours) =
-            self.log.create_open(block + 1, end.next_offset, end.max_timestamp).await?;
-        self.position = Some(Position::start_of(open));
+        let ours = self.open_block(block + 1, end.next_offset, end.max_timestamp).await?;
         if ours { Ok(()) } else { self.walk().await }
+    }
+
+    /// Goes to the start of a block, opening it if nobody has. Says whether it was opened now.
+    async fn open_block(&mut self, block: u64, base: i64, max_timestamp: i64) -> Result<bool> {
+        let put_at_ms = self.log.env.now_ms();
+        let (open, ours) = self.log.create_open(block, base, max_timestamp).await?;
+        if ours && !self.closing {
+            // A clock far ahead would take every new block for an old one.
+            self.compare_clock(&open.lease, put_at_ms, open.lease.opened)?;
+        }
+        self.position = Some(Position::start_of(open));
+        Ok(ours)
     }
 
     /// Ends the block (`certain`: with the slots before the present one) and enters the next.

@@ -1,0 +1,157 @@
+//! What a run is made of: the choices of the caller, and those that a seed makes from them.
+
+use crate::faults::Latency;
+use kaffic_core::MinExpiry;
+use kaffic_core::env::Rule;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::time::Duration;
+
+/// R of the simulated topic: the least age at which messages expire.
+pub(crate) const R_MS: i64 = 120_000;
+/// A: how long a block may be written to.
+pub(crate) const A_MS: i64 = R_MS / 2;
+/// K: the margin for clocks.
+pub(crate) const K_MS: i64 = R_MS / 24;
+/// M: the margin before things may expire.
+pub(crate) const M_MS: i64 = R_MS / 12;
+
+/// Times that matter to the protocol: how long pauses, delays and leaps are.
+pub(crate) const SPANS: &[i64] = &[
+    500,
+    5_000,
+    20_000,
+    A_MS / 2,
+    A_MS - K_MS,
+    A_MS,
+    R_MS - M_MS,
+    R_MS,
+    R_MS + 10_000,
+    2 * R_MS,
+    3 * R_MS,
+    40 * R_MS,
+];
+
+/// What the caller of a run chooses. A run is a function of this and the seed.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// A rule of the protocol to be left out, to see that this is noticed.
+    pub without: Option<Rule>,
+    /// Keep the trace's lines, not only its hash.
+    pub trace: bool,
+    /// More of what makes a certain rule matter.
+    pub bias: Option<Rule>,
+}
+
+impl Config {
+    /// The config in which leaving out `rule` is noticed soon.
+    pub fn without(rule: Rule) -> Self {
+        Self { without: Some(rule), bias: Some(rule), trace: false }
+    }
+}
+
+/// What a seed makes of a config.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    /// The chance of a fault, for each put.
+    pub(crate) put_fault: f64,
+    /// The chance of a fault, for each other request.
+    pub(crate) read_fault: f64,
+    /// The chance of a pause or a crash, for each request and each answer.
+    pub(crate) pause: f64,
+    /// The chance of a leap of time, for each request that takes effect.
+    pub(crate) leap: f64,
+    /// The chance that messages expire, for each request that takes effect.
+    pub(crate) expiry: f64,
+    /// How far clocks are off, at most.
+    pub(crate) skew_ms: i64,
+    /// How far stamps lag, at most.
+    pub(crate) jitter_ms: i64,
+    /// The chance that a writer's clock is off by minutes or hours.
+    pub(crate) wild_clock: f64,
+    pub(crate) latency: Latency,
+    pub(crate) min_expiry: MinExpiry,
+    /// The chance that a writer takes another `min_expiry` than the topic's.
+    pub(crate) other_min_expiry: f64,
+    pub(crate) slots: u32,
+    pub(crate) writers: u32,
+    /// The topic is deleted, and made anew, while it is written to.
+    pub(crate) deletion: bool,
+}
+
+impl Setting {
+    pub(crate) fn draw(config: &Config, rng: &mut ChaCha8Rng) -> Self {
+        let mut one_of = |from: &[f64]| from[rng.random_range(0..from.len())];
+        let (put_fault, read_fault) = (one_of(&[0.0, 0.05, 0.25]), one_of(&[0.0, 0.01, 0.05]));
+        let pause = one_of(&[0.0, 0.004, 0.02]);
+        let (leap, expiry) = (one_of(&[0.0, 0.003, 0.01]), one_of(&[0.0, 0.05, 0.2, 0.5]));
+        let never = rng.random_ratio(1, 10);
+        let other = rng.random_ratio(1, 3);
+        // Skew and lag stay within K/2 together, of the smaller K where writers have two.
+        let (jitter_ms, most) = if other {
+            ([0, 300, 600][rng.random_range(0..3)], K_MS / 4 - 100)
+        } else {
+            ([0, 1_000, 2_000][rng.random_range(0..3)], K_MS / 2 - 100)
+        };
+        let setting = Self {
+            put_fault,
+            read_fault,
+            pause,
+            leap,
+            // Nothing expires that is said never to.
+            expiry: if never { 0.0 } else { expiry },
+            skew_ms: if rng.random_ratio(2, 3) { most - jitter_ms } else { 0 },
+            jitter_ms,
+            wild_clock: if rng.random_ratio(1, 12) { 0.4 } else { 0.0 },
+            latency: Latency::USUAL,
+            min_expiry: if never { MinExpiry::Never } else { after(R_MS) },
+            other_min_expiry: if other { 0.5 } else { 0.0 },
+            slots: rng.random_range(2..=4),
+            writers: [1, 2, 2, 3][rng.random_range(0..4)],
+            deletion: rng.random_ratio(1, 12),
+        };
+        match config.bias {
+            Some(rule) => setting.biased(rule),
+            None => setting,
+        }
+    }
+
+    /// Turns up what makes a rule matter.
+    fn biased(self, rule: Rule) -> Self {
+        let hot = Self {
+            put_fault: 0.25,
+            read_fault: 0.02,
+            pause: 0.02,
+            leap: 0.01,
+            expiry: 0.5,
+            min_expiry: after(R_MS),
+            other_min_expiry: 0.0,
+            writers: self.writers.max(2),
+            deletion: false,
+            wild_clock: 0.0,
+            ..self
+        };
+        match rule {
+            Rule::LeaseComesFromOpen => {
+                Self { other_min_expiry: 0.5, skew_ms: 0, jitter_ms: 500, ..hot }
+            }
+            Rule::VerdictsComeFromStamps => Self { wild_clock: 0.4, ..hot },
+            _ => hot,
+        }
+    }
+}
+
+pub(crate) fn after(ms: i64) -> MinExpiry {
+    MinExpiry::After(Duration::from_millis(ms as u64))
+}
+
+/// The rules that can be left out.
+pub const RULES: &[Rule] = &[
+    Rule::LateSlotsAreVoid,
+    Rule::AmbiguousPutsAreRead,
+    Rule::SlowPutsAreChecked,
+    Rule::LeaseComesFromOpen,
+    Rule::VerdictsComeFromStamps,
+    Rule::ReaderLooksTwice,
+    Rule::ReaderMovesOn,
+];

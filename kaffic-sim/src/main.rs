@@ -1,0 +1,68 @@
+//! Runs seeds of the simulation and says what did not hold.
+
+use clap::Parser;
+use kaffic_core::env::Rule;
+use kaffic_sim::{Config, REGRESSIONS, run, run_many};
+use std::process::ExitCode;
+
+/// Simulates kaffic: the real library on a faulty store in virtual time.
+#[derive(Debug, Parser)]
+#[command(name = "kaffic-sim")]
+struct Args {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    start: u64,
+    /// Run just this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print everything that happens.
+    #[arg(long)]
+    trace: bool,
+    /// Leave out a rule of the protocol.
+    #[arg(long, value_parser = parse_rule)]
+    without: Option<Rule>,
+    /// Go on after a violation.
+    #[arg(long)]
+    all: bool,
+    /// Worlds at once.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+fn parse_rule(name: &str) -> Result<Rule, String> {
+    let known =
+        kaffic_sim::RULES.iter().find(|rule| format!("{rule:?}").eq_ignore_ascii_case(name));
+    known.copied().ok_or_else(|| format!("the rules are {:?}", kaffic_sim::RULES))
+}
+
+#[expect(clippy::disallowed_methods, reason = "it measures itself, in real time")]
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut config = args.without.map_or_else(Config::default, Config::without);
+    if let Some(seed) = args.seed {
+        config.trace = args.trace;
+        let outcome = run(seed, &config);
+        for line in &outcome.trace {
+            println!("{line}");
+        }
+        println!(
+            "trace {:016x}, {} events, {} steps",
+            outcome.trace_hash, outcome.events, outcome.steps
+        );
+        let Some(violation) = outcome.violation else { return ExitCode::SUCCESS };
+        println!("{violation}");
+        return ExitCode::FAILURE;
+    }
+    let mut seeds: Vec<u64> = if args.start == 0 { REGRESSIONS.to_vec() } else { Vec::new() };
+    seeds.extend(args.start..args.start + args.seeds);
+    let began = std::time::Instant::now();
+    let report = run_many(&seeds, &config, args.threads, !args.all);
+    let seconds = began.elapsed().as_secs_f64();
+    print!("{report}");
+    println!("{seconds:.1} s, {:.0} schedules/s", report.runs as f64 / seconds);
+    println!("{} passed, {} failed", report.runs - report.failed, report.failed);
+    if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
