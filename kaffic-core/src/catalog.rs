@@ -21,7 +21,8 @@ pub(crate) struct Stored {
     pub(crate) incarnation: u32,
     pub(crate) deleted: bool,
     pub(crate) partitions: u32,
-    /// R; null is never.
+    /// R; null is never, and has to be there.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(crate) min_expiry_ms: Option<i64>,
     pub(crate) slots: u32,
     pub(crate) created_ms: i64,

@@ -69,7 +69,7 @@ impl SlotKind {
 /// What is wrong with the bytes of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SlotError {
-    #[error("the object is empty")]
+    #[error("the object is empty, or larger than any of kaffic's")]
     Empty,
     #[error("the object was not written by kaffic")]
     NotKaffic,

@@ -128,12 +128,15 @@ pub(crate) struct Open {
     pub(crate) max_records: u32,
 }
 
+/// As JSON. Fields that may be null have to be there all the same, lest damage pass for null.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredOpen {
     format: u32,
     base_offset: i64,
+    #[serde(deserialize_with = "Option::deserialize")]
     max_timestamp: Option<i64>,
     lease_ms: i64,
+    #[serde(deserialize_with = "Option::deserialize")]
     min_expiry_ms: Option<i64>,
     slots: u32,
     max_records: u32,
@@ -329,6 +332,13 @@ mod tests {
         let end = End::new(Verdict::Slots(2), 9, 5, 9, vec![Some(1), None], false);
         let bytes = end.encode().expect("encodes");
         assert_eq!(End::decode("k", &Object { bytes, stamp: 0 }).expect("decodes"), end);
+        let whole = r#"{"format":1,"base_offset":0,"max_timestamp":null,"lease_ms":1,"min_expiry_ms":null,"slots":1,"max_records":1}"#;
+        let object = |text: String| Object { bytes: text.into(), stamp: 0 };
+        assert!(Open::decode("k", 0, &object(whole.to_owned())).is_ok());
+        for field in ["base_offset", "max_timestamp", "min_expiry_ms", "slots"] {
+            let damaged = whole.replace(field, "other");
+            assert!(Open::decode("k", 0, &object(damaged)).is_err(), "{field}");
+        }
         for bad in [&b""[..], b"{}", b"null", br#"{"format":2}"#] {
             let object = Object { bytes: Bytes::from_static(bad), stamp: 0 };
             assert!(Open::decode("k", 0, &object).is_err() && End::decode("k", &object).is_err());
