@@ -4,6 +4,7 @@
 
 mod bench;
 mod consume;
+mod doctor;
 mod format;
 mod input;
 mod output;
@@ -55,6 +56,8 @@ enum Command {
     Consume(consume::Args),
     /// Read everything in a topic and say what is wrong and where
     Verify(verify::Args),
+    /// Try what kaffic needs on this store, and say what to expect of it
+    Doctor(doctor::Args),
     /// Measure produce, catch-up and end-to-end on this store
     Bench(bench::Args),
     /// One of the writers that bench starts
@@ -96,6 +99,7 @@ async fn run(cli: Cli) -> Result<(), Stop> {
         Command::Produce(args) => produce::run(&url, args, interrupt).await,
         Command::Consume(args) => consume::run(&url, args, interrupt).await,
         Command::Verify(args) => interrupt.cut(verify::run(&url, args)).await,
+        Command::Doctor(args) => interrupt.cut(doctor::run(&url, args)).await,
         Command::Bench(args) => bench::run(&url, args, interrupt).await,
         Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&url, args)).await,
         Command::Completions { .. } => Ok(()),

@@ -2,6 +2,7 @@
 
 use crate::consumer::ConsumerBuilder;
 use crate::context::Context;
+use crate::doctor::{self, DoctorReport};
 use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -85,6 +86,21 @@ impl Kaffic {
     ) -> Result<VerifyReport> {
         let topic = self.topics().describe(topic).await?;
         verify::verify(&self.context, &topic, progress).await
+    }
+
+    /// Tries on the store what kaffic rests on (conditional puts, races, reads after writes, ranges,
+    /// lists, deletes, the clock), in a scratch directory under `meta/probe/`, and measures it.
+    /// Costs some 600 requests.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// let report = client.examine().await.unwrap();
+    /// assert!(report.is_usable(), "{:?}", report.checks);
+    /// # });
+    /// ```
+    pub async fn examine(&self) -> Result<DoctorReport> {
+        doctor::examine(&self.context.store, &*self.context.env).await
     }
 
     /// The storage requests made so far by this client and everything that came from it.

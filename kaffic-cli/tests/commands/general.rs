@@ -75,3 +75,14 @@ fn completions_for_every_shell() {
         assert!(script.contains("create-partitions"), "{shell}");
     }
 }
+
+#[test]
+fn doctor_examines_the_store() {
+    let store = Store::new();
+    let text = String::from_utf8(store.ok(&["doctor"], b"")).unwrap();
+    assert!(text.contains("ok     races") && text.contains("kaffic can be used on"), "{text}");
+    let json = store.ok(&["doctor", "--json", "--load", "10MiB/s"], b"");
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["usable"], true);
+    assert!(json["requests_usd_a_month"].as_f64().unwrap() > 0.0);
+}
