@@ -23,7 +23,7 @@ impl Store {
             let key = keys::probe(self.env.random());
             self.create(&key, Bytes::from_static(b"now").into(), STAGING).await?;
             let object = self.get(&key).await?;
-            self.delete(&key).await.ok();
+            self.delete_once(&key).await.ok();
             match object {
                 Some(object) => return Ok(object.stamp),
                 None => {
@@ -41,7 +41,7 @@ impl Store {
             // A new key each time: the leftover of an unclear put proves nothing.
             let key = keys::probe(self.env.random());
             let kept = self.condition_is_kept(&key).await;
-            self.delete(&key).await.ok();
+            self.delete_once(&key).await.ok();
             match kept {
                 Ok(true) => return Ok(()),
                 Ok(false) => {

@@ -290,22 +290,27 @@ impl Store {
 
     /// Deletes an object; that there is none is as good.
     pub(crate) async fn delete(&self, key: &str) -> Result<()> {
-        let path = self.path(key)?;
         let mut tries = 0;
         loop {
             tries += 1;
-            self.counters.deletes.fetch_add(1, Ordering::Relaxed);
-            let request = self.attempt("delete", key, async {
-                match self.inner.delete(&path).await {
-                    Err(object_store::Error::NotFound { .. }) => Ok(()),
-                    other => other,
-                }
-            });
-            match request.await {
+            match self.delete_once(key).await {
                 Ok(()) => return Ok(()),
                 Err(error) => self.again_or(error, tries).await?,
             }
         }
+    }
+
+    /// Deletes an object without a second try, where it is not worth a wait.
+    async fn delete_once(&self, key: &str) -> Result<()> {
+        let path = self.path(key)?;
+        self.counters.deletes.fetch_add(1, Ordering::Relaxed);
+        let request = async {
+            match self.inner.delete(&path).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                other => other,
+            }
+        };
+        self.attempt("delete", key, request).await
     }
 
     /// Deletes many objects, several at a time.
