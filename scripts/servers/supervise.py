@@ -5,6 +5,7 @@
 """
 
 import argparse
+import os
 import pathlib
 import shlex
 import shutil
@@ -14,8 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-
-import os
 
 import control
 from process import Failed
@@ -69,7 +68,10 @@ def hold(environment):
 
 
 def run(command, environment):
-    child = subprocess.Popen(command, env={**os.environ, **environment})
+    try:
+        child = subprocess.Popen(command, env={**os.environ, **environment})
+    except OSError as error:
+        raise Failed(f"the command did not start: {error}") from error
     try:
         status = child.wait()
         return status if status >= 0 else 128 - status
