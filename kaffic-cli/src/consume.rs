@@ -6,8 +6,9 @@ use crate::position;
 use crate::progress::Progress;
 use crate::signals::Interrupt;
 use crate::stop::Stop;
+use crate::store::Place;
 use bytes::Bytes;
-use kaffic_core::{Consumer, ConsumerRecord, Kaffic, ResetPolicy, Start, Until};
+use kaffic_core::{Consumer, ConsumerRecord, ResetPolicy, Start, Until};
 use std::time::Duration;
 
 /// Records taken from the consumer at a time, and about how many bytes: what was taken comes on top
@@ -83,8 +84,8 @@ impl From<OnExpired> for ResetPolicy {
     }
 }
 
-pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
-    let mut consumer = interrupt.cut(consumer(url, &args)).await?;
+pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
+    let mut consumer = interrupt.cut(consumer(store, &args)).await?;
     let mut out = Output::stdout();
     let printed = print(&mut consumer, &args, &interrupt, &mut out).await;
     match printed {
@@ -93,8 +94,8 @@ pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(
     }
 }
 
-async fn consumer(url: &str, args: &Args) -> Result<Consumer, Stop> {
-    let client = Kaffic::connect(url).await?;
+async fn consumer(store: &Place, args: &Args) -> Result<Consumer, Stop> {
+    let client = store.connect().await?;
     let builder = match args.partition.is_empty() {
         true => client.consumer().topic(&args.topic),
         false => client.consumer().assign(&args.topic, args.partition.iter().copied()),

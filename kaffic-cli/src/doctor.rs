@@ -2,8 +2,9 @@
 
 use crate::output::{Output, json};
 use crate::stop::Stop;
+use crate::store::Place;
 use crate::units;
-use kaffic_core::{CheckResult, DoctorReport, Kaffic, Load};
+use kaffic_core::{CheckResult, DoctorReport, Load};
 use serde_json::json;
 use std::time::Duration;
 
@@ -46,8 +47,9 @@ fn load(text: &str) -> Result<u64, String> {
     units::size(text.strip_suffix("/s").unwrap_or(text))
 }
 
-pub(crate) async fn run(url: &str, args: Args) -> Result<(), Stop> {
-    let client = Kaffic::connect(url).await?;
+pub(crate) async fn run(store: &Place, args: Args) -> Result<(), Stop> {
+    let url = store.url();
+    let client = store.connect().await?;
     let report = client.examine().await?;
     let load = Load {
         bytes_per_second: args.load,

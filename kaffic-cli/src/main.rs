@@ -37,10 +37,15 @@ Exit codes: 0 done, 1 failed, 2 the call was wrong, 130 interrupted.";
 #[derive(Debug, Parser)]
 #[command(name = "kaffic", version, after_help = AFTER_HELP, subcommand_required = true)]
 struct Cli {
-    /// Where the log is stored: file:///path or memory://. By default a directory in the user's
-    /// data home ($XDG_DATA_HOME/kaffic, or ~/.local/share/kaffic)
+    /// Where the log is stored: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix,
+    /// file:///path or memory://. By default a directory in the user's data home
+    /// ($XDG_DATA_HOME/kaffic, or ~/.local/share/kaffic)
     #[arg(long, global = true, env = "KAFFIC_STORE", value_name = "URL", display_order = 1000)]
     store: Option<String>,
+    /// An option of the store, such as endpoint, region or request_timeout (docs/stores.md has them
+    /// all). Can be repeated; KAFFIC_STORE_OPTIONS takes a list: KEY=VALUE,KEY=VALUE
+    #[arg(long, global = true, value_name = "KEY=VALUE", display_order = 1000)]
+    store_option: Vec<store::StoreOption>,
     #[command(subcommand)]
     command: Command,
 }
@@ -93,15 +98,15 @@ async fn run(cli: Cli) -> Result<(), Stop> {
         return completions(shell);
     }
     let interrupt = Interrupt::install()?;
-    let url = store::url(cli.store)?;
+    let store = store::Place::new(cli.store, cli.store_option)?;
     match cli.command {
-        Command::Topic(command) => interrupt.cut(topic::run(&url, command)).await,
-        Command::Produce(args) => produce::run(&url, args, interrupt).await,
-        Command::Consume(args) => consume::run(&url, args, interrupt).await,
-        Command::Verify(args) => interrupt.cut(verify::run(&url, args)).await,
-        Command::Doctor(args) => interrupt.cut(doctor::run(&url, args)).await,
-        Command::Bench(args) => bench::run(&url, args, interrupt).await,
-        Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&url, args)).await,
+        Command::Topic(command) => interrupt.cut(topic::run(&store, command)).await,
+        Command::Produce(args) => produce::run(&store, args, interrupt).await,
+        Command::Consume(args) => consume::run(&store, args, interrupt).await,
+        Command::Verify(args) => interrupt.cut(verify::run(&store, args)).await,
+        Command::Doctor(args) => interrupt.cut(doctor::run(&store, args)).await,
+        Command::Bench(args) => bench::run(&store, args, interrupt).await,
+        Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&store, args)).await,
         Command::Completions { .. } => Ok(()),
     }
 }

@@ -11,10 +11,11 @@ use crate::input::{self, Input};
 use crate::progress::Progress;
 use crate::signals::{Flag, Interrupt, spawn};
 use crate::stop::Stop;
+use crate::store::Place;
 use crate::units;
 use acks::{Acks, Pending, Tally};
 use bytes::Bytes;
-use kaffic_core::{Compression, Header, Kaffic, Producer, Record, TopicConfig};
+use kaffic_core::{Compression, Header, Producer, Record, TopicConfig};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -96,9 +97,9 @@ fn header(text: &str) -> Result<Header, String> {
     }
 }
 
-pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
+pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
     let input = Input::open(args.file.as_deref())?;
-    let producer = interrupt.cut(producer(url, &args)).await?;
+    let producer = interrupt.cut(producer(store, &args)).await?;
     if let Some(partition) = args.partition.filter(|&named| named >= producer.partitions()) {
         let (topic, count) = (&args.topic, producer.partitions());
         return Err(Stop::usage(format!(
@@ -118,8 +119,8 @@ pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(
     conclude(ended, tally, closed)
 }
 
-async fn producer(url: &str, args: &Args) -> Result<Producer, Stop> {
-    let client = Kaffic::connect(url).await?;
+async fn producer(store: &Place, args: &Args) -> Result<Producer, Stop> {
+    let client = store.connect().await?;
     let mut builder =
         client.producer(&args.topic).linger(args.linger).compression(args.compression.into());
     if let Some(partitions) = args.create_partitions {

@@ -1,12 +1,85 @@
-//! Which store a command works on: the URL that was given, or a directory in the user's data home.
+//! Which store a command works on: the URL and options that were given, or a directory in the
+//! user's data home.
 
 use crate::stop::{Stop, say};
+use kaffic_core::{Kaffic, StoreOptions};
 use std::path::{Path, PathBuf};
 use url::Url;
 
+/// The environment variable with options: `key=value,key=value`.
+const OPTIONS_VARIABLE: &str = "KAFFIC_STORE_OPTIONS";
+
+/// A store by URL and options.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    url: String,
+    options: StoreOptions,
+    /// As they were given on the command line, for a process that inherits the environment.
+    given: Vec<StoreOption>,
+}
+
+impl Place {
+    /// From the command line and the environment, of which the command line counts more.
+    pub(crate) fn new(given_url: Option<String>, given: Vec<StoreOption>) -> Result<Self, Stop> {
+        let listed = std::env::var(OPTIONS_VARIABLE).unwrap_or_default();
+        let listed: StoreOptions =
+            listed.parse().map_err(|error| Stop::usage(format!("{OPTIONS_VARIABLE}: {error}")))?;
+        let options = given
+            .iter()
+            .fold(listed, |options, one| options.set(one.key.clone(), one.value.clone()));
+        Ok(Self { url: url(given_url)?, options, given })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Kaffic, Stop> {
+        let options = self.options.clone();
+        Ok(Kaffic::builder().url(&self.url).options(options).connect().await?)
+    }
+
+    /// The arguments with which another process gets to the same store.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let options = self
+            .given
+            .iter()
+            .flat_map(|one| ["--store-option".to_owned(), format!("{}={}", one.key, one.value)]);
+        ["--store".to_owned(), self.url.clone()].into_iter().chain(options).collect()
+    }
+
+    /// The directory of a `file://` store; `None` for any other.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        directory(&self.url)
+    }
+}
+
+/// One `--store-option`.
+#[derive(Clone)]
+pub(crate) struct StoreOption {
+    key: String,
+    value: String,
+}
+
+/// Without the value, which may be secret.
+impl std::fmt::Debug for StoreOption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.key)
+    }
+}
+
+impl std::str::FromStr for StoreOption {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = text.split_once('=').ok_or("it is KEY=VALUE")?;
+        Ok(Self { key: key.trim().to_owned(), value: value.to_owned() })
+    }
+}
+
 /// The URL given, or that of the default directory. The directory is made at its first use, which
 /// is said once on standard error, so that nobody wonders where the records went.
-pub(crate) fn url(given: Option<String>) -> Result<String, Stop> {
+fn url(given: Option<String>) -> Result<String, Stop> {
     if let Some(given) = given {
         return if given.is_empty() {
             Err(Stop::usage("the store's URL is empty"))
@@ -37,8 +110,7 @@ fn default_directory(
     Some(data_home.or_else(|| home.map(|home| home.join(".local/share")))?.join("kaffic"))
 }
 
-/// The directory of a `file://` store; `None` for any other.
-pub(crate) fn directory(url: &str) -> Option<PathBuf> {
+fn directory(url: &str) -> Option<PathBuf> {
     let url = Url::parse(url).ok().filter(|url| url.scheme() == "file")?;
     url.to_file_path().ok().filter(|path| path != Path::new("/"))
 }

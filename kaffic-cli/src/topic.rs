@@ -2,6 +2,7 @@
 
 use crate::output::{Output, json};
 use crate::stop::Stop;
+use crate::store::Place;
 use crate::units;
 use futures_util::{StreamExt, TryStreamExt};
 use kaffic_core::{Deletion, Kaffic, MinExpiry, TopicConfig, TopicDescription};
@@ -72,8 +73,8 @@ struct Offsets {
     end: i64,
 }
 
-pub(crate) async fn run(url: &str, command: Command) -> Result<(), Stop> {
-    let client = Kaffic::connect(url).await?;
+pub(crate) async fn run(store: &Place, command: Command) -> Result<(), Stop> {
+    let client = store.connect().await?;
     let topics = client.topics();
     let mut out = Output::stdout();
     match command {

@@ -3,7 +3,8 @@
 use crate::output::{Output, json};
 use crate::progress::Progress;
 use crate::stop::Stop;
-use kaffic_core::{Kaffic, VerifyReport};
+use crate::store::Place;
+use kaffic_core::VerifyReport;
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
@@ -23,8 +24,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) async fn run(url: &str, args: Args) -> Result<(), Stop> {
-    let client = Kaffic::connect(url).await?;
+pub(crate) async fn run(store: &Place, args: Args) -> Result<(), Stop> {
+    let client = store.connect().await?;
     let progress = Progress::count("records checked", false);
     let report = client.verify(&args.topic, |records| progress.set(records)).await?;
     drop(progress);

@@ -7,7 +7,7 @@ use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::producer::ProducerBuilder;
-use crate::store::{RequestCounts, Store, open_url};
+use crate::store::{RequestCounts, Store, StoreOptions, check_local, open_url};
 use crate::topic::Topics;
 use crate::verify::{self, VerifyReport};
 use object_store::ObjectStore;
@@ -30,12 +30,15 @@ pub struct Kaffic {
 }
 
 impl Kaffic {
-    /// Connects to the store at `url`: `file:///path` (made if it is not there) or `memory://` (a
-    /// new one, which lives as long as the client and its clones).
+    /// Connects to the store at `url`: `s3://bucket/prefix`, `gs://bucket/prefix`,
+    /// `az://container/prefix`, `file:///path` (made if it is not there) or `memory://` (a new one,
+    /// which lives as long as the client and its clones). Clouds take credentials and the like from
+    /// their usual environment variables and from the machine; [`KafficBuilder::option`] says them
+    /// outright.
     ///
     /// # Errors
-    /// `InvalidArgument` for a URL that names no store; `Denied` or `Unavailable` for a directory
-    /// that can't be made or opened.
+    /// `InvalidArgument` for a URL that names no store, or a cloud that was left out of this
+    /// program; `Denied` or `Unavailable` for a directory that can't be made or opened.
     pub async fn connect(url: &str) -> Result<Self> {
         Self::builder().url(url).connect().await
     }
@@ -125,6 +128,7 @@ impl Kaffic {
 #[must_use = "a client is made by connect()"]
 pub struct KafficBuilder {
     url: Option<String>,
+    options: StoreOptions,
     store: Option<(Arc<dyn ObjectStore>, String)>,
     env: Option<Arc<dyn Env>>,
 }
@@ -133,6 +137,33 @@ impl KafficBuilder {
     /// The store's URL.
     pub fn url(mut self, url: &str) -> Self {
         self.url = Some(url.to_owned());
+        self
+    }
+
+    /// An option of the store, such as `endpoint`, `region` or `request_timeout`: see
+    /// [`StoreOptions`]. It is checked by [`KafficBuilder::connect`].
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let client = kaffic_core::Kaffic::builder()
+    ///     .url("s3://logs/prefix")
+    ///     .option("endpoint", "http://127.0.0.1:9000")
+    ///     .option("access_key_id", "key")
+    ///     .option("secret_access_key", "secret")
+    ///     .connect()
+    ///     .await
+    ///     .unwrap();
+    /// # let _ = client;
+    /// # });
+    /// ```
+    pub fn option(mut self, key: &str, value: &str) -> Self {
+        self.options = self.options.set(key, value);
+        self
+    }
+
+    /// All options of the store at once, in place of those given before.
+    pub fn options(mut self, options: StoreOptions) -> Self {
+        self.options = options;
         self
     }
 
@@ -158,11 +189,14 @@ impl KafficBuilder {
             (Some(_), Some(_)) => {
                 return Err(Error::invalid("both a URL and a store were given; give one"));
             }
-            (Some((store, prefix)), None) => (store, prefix),
-            (None, Some(url)) => (open_url(&url)?, String::new()),
+            (Some((store, prefix)), None) => {
+                check_local(&self.options)?;
+                (store, prefix)
+            }
+            (None, Some(url)) => open_url(&url, &self.options)?,
             (None, None) => return Err(Error::invalid("neither a URL nor a store was given")),
         };
-        let store = Store::new(store, &prefix, Arc::clone(&env))?;
+        let store = Store::new(store, &prefix, Arc::clone(&env))?.with_options(&self.options)?;
         Ok(Kaffic { context: Arc::new(Context { store, env }) })
     }
 }

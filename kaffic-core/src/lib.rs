@@ -50,7 +50,7 @@ pub use error::{Error, ErrorKind, Outcome, Result};
 pub use log::{Deletion, MinExpiry};
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record};
-pub use store::RequestCounts;
+pub use store::{RequestCounts, StoreOptions};
 pub use topic::{TopicConfig, TopicDescription, Topics};
 pub use verify::{VerifyIssue, VerifyReport};
 

@@ -1,7 +1,7 @@
 //! Clients of the store under test, one for each phase, and what they leave behind.
 
 use crate::stop::{Stop, say};
-use crate::store;
+use crate::store::Place;
 use crate::units;
 use kaffic_core::env::{Env, SystemEnv};
 use kaffic_core::object_store::{ObjectStore, memory::InMemory};
@@ -13,19 +13,23 @@ use std::sync::Arc;
 /// is counted apart.
 #[derive(Debug)]
 pub(super) struct Clients {
-    url: String,
+    store: Place,
     memory: Option<Arc<dyn ObjectStore>>,
 }
 
 impl Clients {
-    pub(super) fn new(url: &str) -> Self {
-        let in_memory = url.starts_with("memory:");
+    pub(super) fn new(store: &Place) -> Self {
+        let in_memory = store.url().starts_with("memory:");
         let memory = in_memory.then(|| Arc::new(InMemory::new()) as Arc<dyn ObjectStore>);
-        Self { url: url.to_owned(), memory }
+        Self { store: store.clone(), memory }
     }
 
     pub(super) fn url(&self) -> &str {
-        &self.url
+        self.store.url()
+    }
+
+    pub(super) fn store(&self) -> &Place {
+        &self.store
     }
 
     pub(super) fn in_memory(&self) -> bool {
@@ -34,7 +38,7 @@ impl Clients {
 
     /// The directory of a `file://` store.
     pub(super) fn directory(&self) -> Option<PathBuf> {
-        store::directory(&self.url)
+        self.store.directory()
     }
 
     /// Where the batches of `topic` are, on a `file://` store.
@@ -45,7 +49,7 @@ impl Clients {
     pub(super) async fn connect(&self) -> Result<Kaffic, Stop> {
         Ok(match &self.memory {
             Some(store) => Kaffic::builder().store(store.clone(), "").connect().await?,
-            None => Kaffic::connect(&self.url).await?,
+            None => self.store.connect().await?,
         })
     }
 

@@ -6,6 +6,7 @@ use super::stats::{self, jain};
 use super::writer::Counts;
 use crate::progress::Progress;
 use crate::stop::Stop;
+use crate::store::Place;
 use clap::ValueEnum;
 use kaffic_core::TopicConfig;
 use kaffic_core::env::{Env, SystemEnv};
@@ -78,7 +79,7 @@ async fn span(
     let env = SystemEnv::new();
     let mut processes = Vec::new();
     for _ in 0..writers {
-        processes.push(Process::start(clients.url(), args, topic)?);
+        processes.push(Process::start(clients.store(), args, topic)?);
     }
     for process in &mut processes {
         process.read().await?;
@@ -119,11 +120,12 @@ struct Process {
 }
 
 impl Process {
-    fn start(url: &str, args: &Args, topic: &str) -> Result<Self, Stop> {
+    fn start(store: &Place, args: &Args, topic: &str) -> Result<Self, Stop> {
         let program = std::env::current_exe().map_err(failed)?;
         let codec = args.shape.compression.to_possible_value();
         let mut child = Command::new(program)
-            .args(["--store", url, "bench-writer", topic])
+            .args(store.arguments())
+            .args(["bench-writer", topic])
             .args(["--record-size", &args.shape.record_size.to_string()])
             .args(["--linger", &milliseconds(args.shape.linger)])
             .args(codec.iter().flat_map(|codec| ["--compression", codec.get_name()]))

@@ -21,6 +21,7 @@ use crate::produce::Codec;
 use crate::progress::Progress;
 use crate::signals::Interrupt;
 use crate::stop::{Stop, say};
+use crate::store::Place;
 use crate::units::{self, Rate};
 use clients::Clients;
 use kaffic_core::TopicConfig;
@@ -104,10 +105,13 @@ fn record_size(text: &str) -> Result<u64, String> {
     }
 }
 
-pub(crate) async fn run(url: &str, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
-    let clients = Clients::new(url);
+pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
+    let clients = Clients::new(store);
     if args.raw && clients.directory().is_none() {
-        return Err(Stop::usage(format!("--raw needs a file:// store, and this is {url}")));
+        return Err(Stop::usage(format!(
+            "--raw needs a file:// store, and this is {}",
+            store.url()
+        )));
     }
     if args.writers.is_some() && clients.in_memory() {
         return Err(Stop::usage("--writers needs a store that processes can share"));

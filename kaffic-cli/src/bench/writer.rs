@@ -8,6 +8,7 @@ use super::Shape;
 use super::payload::Payload;
 use crate::signals::{Flag, spawn};
 use crate::stop::Stop;
+use crate::store::Place;
 use kaffic_core::env::{Env, SystemEnv};
 use kaffic_core::{Kaffic, Producer, Record, Ticket};
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,8 @@ pub(super) struct Counts {
     pub(super) gets: u64,
 }
 
-pub(crate) async fn run(url: &str, args: Args) -> Result<(), Stop> {
-    let client = Kaffic::connect(url).await?;
+pub(crate) async fn run(store: &Place, args: Args) -> Result<(), Stop> {
+    let client = store.connect().await?;
     let producer = client
         .producer(&args.topic)
         .linger(args.shape.linger)

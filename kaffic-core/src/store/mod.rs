@@ -4,8 +4,13 @@
 //! Reads, lists and deletes are repeated here when they fail in passing. A put never is: whether
 //! an unclear put happened is for the protocol to find out, by reading.
 
+mod cloud;
 mod contract;
+mod failure;
 mod filesystem;
+mod options;
+mod pace;
+mod property;
 mod url;
 
 use crate::env::{Env, timeout};
@@ -18,19 +23,19 @@ use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
+use pace::Pace;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(crate) use url::open_url;
+pub use options::StoreOptions;
+pub(crate) use url::{check_local, open_url};
 
-/// The longest that one request may take.
+/// The longest that one request may take, unless an option says otherwise.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a read, list or delete is tried.
 const TRIES: u32 = 8;
-const FIRST_BACKOFF: Duration = Duration::from_millis(20);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// The largest object that is read into memory; anything larger is not ours.
 const MAX_OBJECT_BYTES: u64 = 65 << 20;
 
@@ -136,6 +141,8 @@ pub(crate) struct Store {
     env: Arc<dyn Env>,
     counters: Arc<Counters>,
     contract: Arc<tokio::sync::OnceCell<()>>,
+    request_timeout: Duration,
+    pace: Arc<Pace>,
 }
 
 impl fmt::Debug for Store {
@@ -153,7 +160,21 @@ impl Store {
         let root = Path::parse(prefix).map_err(|error| {
             Error::invalid(format!("store prefix {prefix:?} is not a path")).with_source(error)
         })?;
-        Ok(Self { inner, root, env, counters: Arc::default(), contract: Arc::default() })
+        Ok(Self {
+            inner,
+            root,
+            env,
+            counters: Arc::default(),
+            contract: Arc::default(),
+            request_timeout: REQUEST_TIMEOUT,
+            pace: Arc::default(),
+        })
+    }
+
+    /// The same store with those options that are about requests of any kind of store.
+    pub(crate) fn with_options(mut self, options: &StoreOptions) -> Result<Self> {
+        self.request_timeout = options.request_timeout()?.unwrap_or(REQUEST_TIMEOUT);
+        Ok(self)
     }
 
     fn path(&self, key: &str) -> Result<Path> {
@@ -180,20 +201,19 @@ impl Store {
         let mut options = PutOptions::from(PutMode::Create);
         options.extensions.insert(StagingLimit(staging));
         let put = self.inner.put_opts(&path, payload, options);
-        match timeout(&*self.env, REQUEST_TIMEOUT, put).await {
-            None => Ok(Put::Unclear(self.timed_out("put", key))),
-            Some(Ok(_)) => Ok(Put::Created),
-            Some(Err(
-                object_store::Error::AlreadyExists { .. }
-                | object_store::Error::Precondition { .. },
-            )) => Ok(Put::Exists),
-            Some(Err(error)) => {
-                let error = self.failed("put", key, error);
-                match error.kind() {
-                    ErrorKind::Unavailable => Ok(Put::Unclear(error)),
-                    _ => Err(error),
-                }
+        let put = self.attempt("put", key, async {
+            match put.await {
+                Ok(_) => Ok(Put::Created),
+                Err(
+                    object_store::Error::AlreadyExists { .. }
+                    | object_store::Error::Precondition { .. },
+                ) => Ok(Put::Exists),
+                Err(error) => Err(error),
             }
+        });
+        match put.await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => Ok(Put::Unclear(error)),
+            other => other,
         }
     }
 
@@ -214,17 +234,15 @@ impl Store {
         loop {
             tries += 1;
             self.counters.gets.fetch_add(1, Ordering::Relaxed);
-            let attempt = timeout(&*self.env, REQUEST_TIMEOUT, self.read_once(&path, range)).await;
-            let error = match attempt {
-                None => self.timed_out(op, key),
-                Some(Ok(object)) => {
+            let error = match self.attempt(op, key, self.read_once(&path, range)).await {
+                Ok(object) => {
                     if let Some(object) = &object {
                         let bytes = object.bytes.len() as u64;
                         self.counters.get_bytes.fetch_add(bytes, Ordering::Relaxed);
                     }
                     return Ok(object);
                 }
-                Some(Err(error)) => self.failed(op, key, error),
+                Err(error) => error,
             };
             // A range of an empty object is an error to some stores: the whole tells.
             range = None;
@@ -262,13 +280,11 @@ impl Store {
         loop {
             tries += 1;
             self.counters.lists.fetch_add(1, Ordering::Relaxed);
-            let attempt = self.inner.list_with_delimiter(Some(&path));
-            let error = match timeout(&*self.env, REQUEST_TIMEOUT, attempt).await {
-                None => self.timed_out("list", dir),
-                Some(Ok(result)) => return Ok(listing(&result)),
-                Some(Err(error)) => self.failed("list", dir, error),
-            };
-            self.again_or(error, tries).await?;
+            let request = self.inner.list_with_delimiter(Some(&path));
+            match self.attempt("list", dir, request).await {
+                Ok(result) => return Ok(listing(&result)),
+                Err(error) => self.again_or(error, tries).await?,
+            }
         }
     }
 
@@ -279,12 +295,16 @@ impl Store {
         loop {
             tries += 1;
             self.counters.deletes.fetch_add(1, Ordering::Relaxed);
-            let error = match timeout(&*self.env, REQUEST_TIMEOUT, self.inner.delete(&path)).await {
-                None => self.timed_out("delete", key),
-                Some(Ok(()) | Err(object_store::Error::NotFound { .. })) => return Ok(()),
-                Some(Err(error)) => self.failed("delete", key, error),
-            };
-            self.again_or(error, tries).await?;
+            let request = self.attempt("delete", key, async {
+                match self.inner.delete(&path).await {
+                    Err(object_store::Error::NotFound { .. }) => Ok(()),
+                    other => other,
+                }
+            });
+            match request.await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.again_or(error, tries).await?,
+            }
         }
     }
 
@@ -336,55 +356,52 @@ impl Store {
         }
     }
 
+    /// One request, bounded in time, with an error that names it.
+    async fn attempt<T>(
+        &self,
+        op: &str,
+        key: &str,
+        request: impl Future<Output = object_store::Result<T>> + Send,
+    ) -> Result<T> {
+        let limit = self.request_timeout;
+        let error = match timeout(&*self.env, limit, request).await {
+            Some(Ok(answer)) => {
+                self.pace.answered();
+                return Ok(answer);
+            }
+            Some(Err(error)) => error,
+            None => {
+                let what = format!("{op} {key}: no answer from {} within {limit:?}", self.inner);
+                return Err(Error::new(ErrorKind::Unavailable, what));
+            }
+        };
+        if failure::is_throttle(&error) {
+            self.pace.throttled();
+        }
+        let (kind, advice) = failure::classify(&error);
+        let cause = failure::root_cause(&error);
+        let message = format!("{op} {key} on {}: {cause}{advice}", self.inner);
+        Err(Error::new(kind, message).with_source(error))
+    }
+
     /// Waits before another try, or gives the error up.
     async fn again_or(&self, error: Error, tries: u32) -> Result<()> {
-        if tries >= TRIES || error.kind() != ErrorKind::Unavailable {
+        if error.kind() != ErrorKind::Unavailable {
             return Err(error);
+        }
+        if tries >= TRIES {
+            let message = format!("{error} (tried {tries} times)");
+            return Err(Error::new(error.kind(), message).with_source(error));
         }
         tracing::debug!(%error, tries, "storage request is tried again");
         self.back_off(tries).await;
         Ok(())
     }
 
-    /// Waits longer after every try, with jitter so that many don't come back together.
+    /// Waits longer after every try, and longer still while the storage asks for fewer requests.
     pub(crate) async fn back_off(&self, tries: u32) {
-        let wait = FIRST_BACKOFF.saturating_mul(1 << tries.min(10)).min(LONGEST_BACKOFF);
-        let jitter = 50 + (self.env.random() % 50) as u32;
-        self.env.sleep(wait * jitter / 100).await;
+        self.env.sleep(self.pace.wait(tries, self.env.random())).await;
     }
-
-    fn timed_out(&self, op: &str, key: &str) -> Error {
-        Error::new(
-            ErrorKind::Unavailable,
-            format!("{op} {key}: no answer from {} within {REQUEST_TIMEOUT:?}", self.inner),
-        )
-    }
-
-    fn failed(&self, op: &str, key: &str, error: object_store::Error) -> Error {
-        use object_store::Error as E;
-        let (kind, advice) = match &error {
-            E::PermissionDenied { .. } => (ErrorKind::Denied, "; check the permissions"),
-            E::Unauthenticated { .. } => (ErrorKind::Denied, "; check the credentials"),
-            E::NotImplemented { .. } | E::NotSupported { .. } => {
-                (ErrorKind::UnsafeStore, "; kaffic can't work on this store")
-            }
-            E::InvalidPath { .. } => (ErrorKind::Internal, ""),
-            E::Generic { source, .. } if filesystem::is_permission_denied(source.as_ref()) => {
-                (ErrorKind::Denied, "; check the permissions")
-            }
-            _ => (ErrorKind::Unavailable, ""),
-        };
-        let message = format!("{op} {key} on {}: {}{advice}", self.inner, root_cause(&error));
-        Error::new(kind, message).with_source(error)
-    }
-}
-
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 fn listing(result: &object_store::ListResult) -> Listing {
