@@ -115,7 +115,7 @@ async fn writers_that_share_a_failing_store_lose_and_double_nothing() {
         });
         let writers = (0..3).map(async |writer| {
             let client = lab.client().await;
-            let producer = client.producer("t").build().await.unwrap();
+            let producer = client.producer("t").delivery_timeout(HOUR).build().await.unwrap();
             let mut acked = Vec::new();
             for n in 0..8 {
                 let value = format!("{writer}-{n}");

@@ -37,3 +37,4 @@ pub use faults::{Fault, FaultCounts};
 pub use regressions::REGRESSIONS;
 pub use report::{Report, run_many};
 pub use run::{Outcome, Violation, run};
+pub use scenario::{Fairness, fairness};

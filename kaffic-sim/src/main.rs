@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use kaffic_core::env::Rule;
-use kaffic_sim::{Config, REGRESSIONS, run, run_many};
+use kaffic_sim::{Config, REGRESSIONS, fairness, run, run_many};
 use std::process::ExitCode;
 
 /// Simulates kaffic: the real library on a faulty store in virtual time.
@@ -27,6 +27,9 @@ struct Args {
     /// Go on after a violation.
     #[arg(long)]
     all: bool,
+    /// Instead, let this many writers share a partition for 20 s with nothing going wrong.
+    #[arg(long, value_name = "WRITERS")]
+    fairness: Option<usize>,
     /// Worlds at once.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -41,6 +44,9 @@ fn parse_rule(name: &str) -> Result<Rule, String> {
 #[expect(clippy::disallowed_methods, reason = "it measures itself, in real time")]
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(writers) = args.fairness {
+        return show_fairness(args.seed.unwrap_or(args.start), writers);
+    }
     let mut config = args.without.map_or_else(Config::default, Config::without);
     if let Some(seed) = args.seed {
         config.trace = args.trace;
@@ -65,4 +71,19 @@ fn main() -> ExitCode {
     println!("{seconds:.1} s, {:.0} schedules/s", report.runs as f64 / seconds);
     println!("{} passed, {} failed", report.runs - report.failed, report.failed);
     if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show_fairness(seed: u64, writers: usize) -> ExitCode {
+    let (alone, together) = (fairness(seed, 1), fairness(seed, writers));
+    println!(
+        "acknowledged batches in 20 s: one alone {}, together {:?}",
+        alone.total(),
+        together.batches
+    );
+    println!(
+        "together {:.2} of what one gets, Jain's index {:.3}",
+        together.total() as f64 / alone.total() as f64,
+        together.jain()
+    );
+    ExitCode::SUCCESS
 }

@@ -5,6 +5,7 @@ use crate::executor::Executor;
 use crate::faults::FaultCounts;
 use crate::scenario;
 use crate::world::World;
+use kaffic_core::env::Rule;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,6 +18,8 @@ pub struct Violation {
     pub invariant: String,
     /// What happened.
     pub what: String,
+    /// The rule that was left out.
+    pub without: Option<Rule>,
 }
 
 impl fmt::Display for Violation {
@@ -25,7 +28,11 @@ impl fmt::Display for Violation {
             f,
             "seed {}: {}: {}\n  again: cargo run --profile sim -p kaffic-sim -- --seed {} --trace",
             self.seed, self.invariant, self.what, self.seed
-        )
+        )?;
+        match self.without {
+            Some(rule) => write!(f, " --without {rule:?}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -84,6 +91,11 @@ pub fn run(seed: u64, config: &Config) -> Outcome {
         not_written: state.oracle.not_written,
         unknown: state.oracle.unknown,
         faults: state.counts,
-        violation: violation.map(|(invariant, what)| Violation { seed, invariant, what }),
+        violation: violation.map(|(invariant, what)| Violation {
+            seed,
+            invariant,
+            what,
+            without: config.without,
+        }),
     }
 }

@@ -6,7 +6,7 @@
 //! slot: ours, another's, void, or still absent, and then the same bytes again at the same slot.
 
 use super::identity::Identity;
-use super::{Lease, Log, Look, MAX_BATCH_RECORDS, Open};
+use super::{Log, Look, MAX_BATCH_RECORDS};
 use crate::batch::EncodedBatch;
 use crate::env::{Rule, timeout};
 use crate::error::{Error, ErrorKind, Result};
@@ -102,10 +102,15 @@ impl Appender {
         }
     }
 
-    /// Waits for this writer's turn, where others write to the same log.
-    pub(crate) async fn turn(&self) {
-        if let Some(wait) = self.fairness.wait(self.log.env.monotonic()) {
-            self.log.env.sleep(wait).await;
+    /// Waits for this writer's turn, where others write to the same log, and then steps over what
+    /// they wrote meanwhile.
+    pub(crate) async fn turn(&mut self) {
+        let Some(wait) = self.fairness.wait(self.log.env.monotonic()) else { return };
+        self.log.env.sleep(wait).await;
+        if self.position.is_some()
+            && let Err(error) = self.walk_from(self.fairness.others()).await
+        {
+            tracing::debug!(%error, "the next append looks again");
         }
     }
 
@@ -206,7 +211,7 @@ impl Appender {
     /// Whether the batch can be put at the present slot. If not, the position has moved.
     async fn is_ready(&mut self, attempt: &mut Attempt<'_>) -> Result<bool> {
         let position = self.known_position()?;
-        let (next, lease) = (position.next_offset, self.lease(&position.open));
+        let (next, lease) = (position.next_offset, self.log.lease(&position.open));
         if !lease.is_writable(self.log.env.now_ms()) {
             self.seal().await?;
             return Ok(false);
@@ -227,7 +232,7 @@ impl Appender {
     /// Puts a batch at the present slot. `Some` offset when that alone makes it certain.
     async fn put(&mut self, stamped: &Stamped) -> Result<Option<i64>> {
         let position = self.known_position()?;
-        let (slot, lease) = (position.slot, self.lease(&position.open));
+        let (slot, lease) = (position.slot, self.log.lease(&position.open));
         let key = self.log.id.slot(position.open.block, slot);
         let env = Arc::clone(&self.log.env);
         let started = env.monotonic();
@@ -279,7 +284,7 @@ impl Appender {
     async fn confirm(&mut self, header: &SlotHeader, stamp: i64) -> Result<i64> {
         let position = self.known_position()?;
         let (block, slot) = (position.open.block, position.slot);
-        if !self.lease(&position.open).is_writable(self.log.env.now_ms()) {
+        if !self.log.lease(&position.open).is_writable(self.log.env.now_ms()) {
             let end = self.log.end(block).await?;
             if end.is_some_and(|end| !end.covers(slot)) {
                 self.position = None;
@@ -348,15 +353,6 @@ impl Appender {
             opened: position.open.lease.opened,
             crc: 0,
         })
-    }
-
-    /// The lease by which this writer goes.
-    fn lease(&self, open: &Open) -> Lease {
-        let mut lease = open.lease;
-        if !self.log.env.keeps(Rule::LeaseComesFromOpen) {
-            lease.length_ms = Lease::length_for(self.log.settings.min_expiry);
-        }
-        lease
     }
 
     fn late(&self, what: &str) -> Error {

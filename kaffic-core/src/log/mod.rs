@@ -137,7 +137,16 @@ impl Log {
 
     /// Whether a slot with this stamp counts.
     pub(crate) fn counts(&self, open: &Open, stamp: i64) -> bool {
-        open.lease.holds(stamp) || !self.env.keeps(Rule::LateSlotsAreVoid)
+        self.lease(open).holds(stamp) || !self.env.keeps(Rule::LateSlotsAreVoid)
+    }
+
+    /// The lease of a block.
+    fn lease(&self, open: &Open) -> Lease {
+        let mut lease = open.lease;
+        if !self.env.keeps(Rule::LeaseComesFromOpen) {
+            lease.length_ms = Lease::length_for(self.settings.min_expiry);
+        }
+        lease
     }
 
     /// Decides by its stamp whether an object is a slot of a block that has no end.

@@ -2,6 +2,7 @@
 //! everything goes wrong, and then a quiet end at which all have to agree.
 
 mod deletion;
+mod fairness;
 mod reader;
 mod writer;
 
@@ -14,6 +15,7 @@ use crate::world::{EPOCH_MS, Role, World};
 use kaffic_core::{Error, ErrorKind, TopicConfig};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use fairness::{Fairness, fairness};
 pub(crate) use reader::reader;
 pub(crate) use writer::writer;
 

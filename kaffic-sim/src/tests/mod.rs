@@ -2,5 +2,6 @@
 //! notices what it is there to notice.
 
 mod determinism;
+mod fairness;
 mod mutations;
 mod toy;

@@ -13,6 +13,7 @@ const MOST_OTHERS: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Fairness {
     writers: VecDeque<i64>,
+    others: u32,
     put_time: Duration,
     not_before: Duration,
 }
@@ -35,7 +36,13 @@ impl Fairness {
     pub(super) fn won(&mut self, own: i64, now: Duration) {
         self.saw(own);
         let others: BTreeSet<i64> = self.writers.iter().copied().filter(|id| *id != own).collect();
-        self.not_before = now + self.put_time * others.len().min(MOST_OTHERS) as u32;
+        self.others = others.len().min(MOST_OTHERS) as u32;
+        self.not_before = now + self.put_time * self.others;
+    }
+
+    /// The others that come first: about as many slots have they put when their time is over.
+    pub(super) fn others(&self) -> u32 {
+        self.others
     }
 
     /// How long to wait before the next put.

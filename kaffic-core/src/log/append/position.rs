@@ -7,10 +7,13 @@ use crate::error::{Error, Result};
 use crate::log::tail::Tail;
 use crate::log::{End, Look, Open, Verdict};
 use crate::slot::SlotHeader;
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
 
 /// A writer this many slots behind searches the tail instead of walking to it.
 const FAR_BEHIND: u32 = 20;
+/// The most headers that are looked at at once on the way.
+const MOST_LOOKS: u32 = 8;
 
 /// Where the next slot goes.
 #[derive(Debug, Clone)]
@@ -68,16 +71,32 @@ impl Appender {
 
     /// Steps over the slots of others until one is absent.
     pub(super) async fn walk(&mut self) -> Result<()> {
-        for _ in 0..FAR_BEHIND {
+        self.walk_from(1).await
+    }
+
+    /// As `walk`, with that many looks at once to begin with, and then twice as many each time.
+    pub(super) async fn walk_from(&mut self, at_once: u32) -> Result<()> {
+        let (mut at_once, mut stepped) = (at_once.max(1), 0);
+        while stepped < FAR_BEHIND {
             let position = self.known_position()?;
             if position.ended {
                 return Ok(());
             }
-            match self.log.look(&position.open, position.slot).await? {
-                Look::Valid { slot, .. } => self.pass(&slot),
-                // A void slot is met, and judged, by the next put.
-                Look::Absent | Look::Void { .. } => return Ok(()),
+            let (open, from) = (&position.open, position.slot);
+            let to = open.slots.min(from + at_once);
+            let looks = (from..to).map(|slot| self.log.look(open, slot));
+            for look in try_join_all(looks).await? {
+                match look {
+                    Look::Valid { slot, .. } => self.pass(&slot),
+                    // A void slot is met, and judged, by the next put.
+                    Look::Absent | Look::Void { .. } => return Ok(()),
+                }
+                if self.known_position()?.ended {
+                    return Ok(());
+                }
             }
+            stepped += to - from;
+            at_once = (at_once * 2).min(MOST_LOOKS);
         }
         self.position = None;
         Ok(())
