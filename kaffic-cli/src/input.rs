@@ -3,23 +3,35 @@
 //! A line is any bytes up to a newline, which is not part of it (a carriage return is); what
 //! follows the last newline is a line too. The thread hands over chunks of whole lines as it gets
 //! them: a few bytes from a slow pipe, a quarter of a mebibyte from a file. Lines share their
-//! chunk's memory.
+//! chunk's memory, and few chunks wait: of long lines there is one in use and one that is read.
 
 use crate::stop::Stop;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 const READ_BYTES: usize = 256 << 10;
-const CHUNKS_AHEAD: usize = 4;
+/// The bytes of chunks that are handed over and not yet done with; a longer chunk goes alone.
+const AHEAD_BYTES: usize = 4 * READ_BYTES;
+/// Chunks that wait, however small.
+const CHUNKS_AHEAD: usize = 64;
 /// A line longer than this is taken for a mistake: no record may be as large.
 const MAX_LINE_BYTES: usize = 1 << 30;
 
+/// A chunk and the room that it takes.
+type Taken = (Bytes, OwnedSemaphorePermit);
+
 /// The chunks that the reading thread hands over.
 #[derive(Debug)]
-pub(crate) struct Input(mpsc::Receiver<Result<Bytes, Stop>>);
+pub(crate) struct Input {
+    chunks: mpsc::Receiver<Result<Taken, Stop>>,
+    /// Of the chunk that was given last.
+    in_use: Option<OwnedSemaphorePermit>,
+}
 
 impl Input {
     /// Starts to read `file`, or standard input.
@@ -37,25 +49,38 @@ impl Input {
     }
 
     fn start(name: String, source: Box<dyn Read + Send>) -> Self {
-        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let room = Arc::new(Semaphore::new(AHEAD_BYTES));
+        let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
-            if let Err(message) =
-                read_chunks(source, |chunk| sender.blocking_send(Ok(chunk)).is_ok())
-            {
+            let read = read_chunks(source, |chunk| {
+                let bytes = chunk.len().min(AHEAD_BYTES) as u32;
+                let room = runtime.block_on(room.clone().acquire_many_owned(bytes));
+                room.is_ok_and(|room| sender.blocking_send(Ok((chunk, room))).is_ok())
+            });
+            if let Err(message) = read {
                 let _ = sender.blocking_send(Err(Stop::failed(format!("{name}: {message}"))));
             }
         });
-        Self(receiver)
+        Self { chunks, in_use: None }
     }
 
-    /// The next chunk of whole lines; `None` at the end.
+    /// The next chunk of whole lines; `None` at the end. The one before is done with. May be
+    /// cancelled.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Stop>> {
-        self.0.recv().await
+        self.in_use = None;
+        match self.chunks.recv().await? {
+            Ok((chunk, room)) => {
+                self.in_use = Some(room);
+                Some(Ok(chunk))
+            }
+            Err(stop) => Some(Err(stop)),
+        }
     }
 
     /// Reads no further; what was read already can still be taken.
     pub(crate) fn close(&mut self) {
-        self.0.close();
+        self.chunks.close();
     }
 }
 
@@ -74,46 +99,33 @@ pub(crate) fn lines(chunk: &Bytes) -> impl Iterator<Item = Bytes> {
 }
 
 /// Reads to the end, handing over whole lines, as long as they are `taken`.
-fn read_chunks(mut source: impl Read, mut taken: impl FnMut(Bytes) -> bool) -> Result<(), String> {
-    // Bytes up to `filled` were read; those up to `searched` hold no newline.
-    let mut buffer = BytesMut::new();
-    let mut filled = 0;
-    let mut searched = 0;
+fn read_chunks(source: impl Read, mut taken: impl FnMut(Bytes) -> bool) -> Result<(), String> {
+    let mut source = BufReader::with_capacity(READ_BYTES, source);
+    // The beginning of a line whose end was not read yet.
+    let mut begun = Vec::new();
     loop {
-        if buffer.len() < filled + READ_BYTES {
-            buffer.resize((filled + READ_BYTES).max(2 * filled), 0);
-        }
-        let count = match source.read(&mut buffer[filled..]) {
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+        let read = match source.fill_buf() {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.to_string()),
         };
-        if count == 0 {
-            buffer.truncate(filled);
-            if filled > 0 {
-                taken(buffer.freeze());
+        if read.is_empty() {
+            if !begun.is_empty() {
+                taken(begun.into());
             }
             return Ok(());
         }
-        filled += count;
-        match memchr::memrchr(b'\n', &buffer[searched..filled]) {
-            Some(newline) => {
-                let lines = buffer.split_to(searched + newline + 1).freeze();
-                filled -= lines.len();
-                searched = filled;
-                // A few bytes from a slow pipe must not each hold on to a whole read buffer.
-                let lines = if lines.len() < READ_BYTES / 8 {
-                    Bytes::copy_from_slice(&lines)
-                } else {
-                    lines
-                };
-                if !taken(lines) {
-                    return Ok(());
-                }
+        let whole = memchr::memrchr(b'\n', read).map_or(0, |newline| newline + 1);
+        if whole > 0 {
+            begun.extend_from_slice(&read[..whole]);
+            if !taken(std::mem::take(&mut begun).into()) {
+                return Ok(());
             }
-            None => searched = filled,
         }
-        if filled > MAX_LINE_BYTES {
+        begun.extend_from_slice(&read[whole..]);
+        let count = read.len();
+        source.consume(count);
+        if begun.len() > MAX_LINE_BYTES {
             return Err(format!("a line is longer than {} GiB", MAX_LINE_BYTES >> 30));
         }
     }
@@ -122,6 +134,7 @@ fn read_chunks(mut source: impl Read, mut taken: impl FnMut(Bytes) -> bool) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Gives its bytes in reads of the sizes given, over and over.
     struct Dribble<'a>(&'a [u8], Vec<usize>, usize);
@@ -170,6 +183,36 @@ mod tests {
         assert_eq!(found.len(), 100_001);
         assert_eq!(found[0], long);
         assert_eq!(found[100_000], "line 99999");
+    }
+
+    /// Gives lines without end, and counts the bytes.
+    struct Endless(Arc<AtomicUsize>, usize);
+
+    impl Read for Endless {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            let at = self.0.load(Ordering::Relaxed);
+            let count = into.len().min(self.1 - at % self.1);
+            into[..count].fill(b'x');
+            if (at + count) % self.1 == 0 {
+                into[count - 1] = b'\n';
+            }
+            self.0.fetch_add(count, Ordering::Relaxed);
+            Ok(count)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn little_is_read_ahead() {
+        for (line, lines) in [(100, 200_000), (READ_BYTES, 50), (9 << 20, 10)] {
+            let count = Arc::new(AtomicUsize::new(0));
+            let mut input = Input::start("x".to_owned(), Box::new(Endless(count.clone(), line)));
+            let mut taken = 0;
+            while taken < line * lines {
+                taken += input.next().await.unwrap().unwrap().len();
+                let ahead = count.load(Ordering::Relaxed) - taken;
+                assert!(ahead <= line + AHEAD_BYTES + 2 * READ_BYTES, "{ahead} of lines of {line}");
+            }
+        }
     }
 
     #[test]

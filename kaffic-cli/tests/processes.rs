@@ -6,9 +6,10 @@
 mod support;
 
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use support::{Store, signal, start};
 
@@ -64,19 +65,20 @@ fn producer_process(store: &Store) -> Child {
     start(&mut store.command(&["produce", "t", "--report", "--key-separator", "|"]))
 }
 
-/// Reads a report to its end, or for `most` lines. A line that a kill cut short does not count.
-fn read_report(report: &mut impl BufRead, most: usize) -> Vec<Reported> {
+/// Reads a report to its end, counting what it has `seen`. A line that a kill cut short does not
+/// count.
+fn read_report(mut report: impl BufRead, seen: &AtomicUsize) -> Vec<Reported> {
     let mut found = Vec::new();
     let mut line = String::new();
-    while found.len() < most {
+    loop {
         line.clear();
         report.read_line(&mut line).unwrap();
         if !line.ends_with('\n') {
-            break;
+            return found;
         }
         found.push(serde_json::from_str(&line).unwrap());
+        seen.store(found.len(), Ordering::Release);
     }
-    found
 }
 
 /// Sends all of `lines`, then closes or keeps standard input.
@@ -180,10 +182,10 @@ fn produce_all(store: &Store, producer: u64, count: u64) -> Vec<Acked> {
     let lines: Vec<String> = (0..count).map(|seq| line(producer, seq, &value(seq))).collect();
     let mut child = producer_process(store);
     let stdin = child.stdin.take().unwrap();
-    let mut report = BufReader::new(child.stdout.take().unwrap());
+    let report = BufReader::new(child.stdout.take().unwrap());
     let reported = std::thread::scope(|scope| {
         scope.spawn(|| feed(stdin, &lines, false));
-        read_report(&mut report, usize::MAX)
+        read_report(report, &AtomicUsize::new(0))
     });
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -222,6 +224,64 @@ fn four_producers_and_a_follower() {
     });
 }
 
+/// When a process is killed: at the latest when all that it was given is acknowledged.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// So many lines of its report were seen.
+    Reported(usize),
+    /// It was seen to write the file of so many puts, so it is most likely amid the last of them.
+    Putting(usize),
+    /// It was looked at so many times, from its start on.
+    Looks(usize),
+}
+
+impl Moment {
+    fn by(chance: &mut Chance, lines: usize) -> Self {
+        match chance.up_to(4) {
+            1 => Self::Reported(chance.up_to(lines as u64 / 2) as usize),
+            2 | 3 => Self::Putting(chance.up_to(12) as usize),
+            _ => Self::Looks(1 << chance.up_to(10)),
+        }
+    }
+
+    /// Looks until it has come.
+    fn wait(self, store: &Store, pid: u32, seen: &AtomicUsize, lines: usize) {
+        let mut puts = HashSet::new();
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            puts.extend(being_put(store, pid));
+            let seen = seen.load(Ordering::Acquire);
+            let come = match self {
+                Self::Reported(count) => seen >= count,
+                Self::Putting(count) => puts.len() >= count,
+                Self::Looks(count) => looks >= count,
+            };
+            if come || seen == lines {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// The files that a process writes for its puts, or has left so when it was killed.
+fn being_put(store: &Store, pid: u32) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(store.path().join(".staging")) else { return vec![] };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(&format!("{pid}-"))).collect()
+}
+
+/// A kill that fell.
+#[derive(Debug)]
+struct Kill {
+    moment: Moment,
+    /// Lines that the process had reported.
+    acked: usize,
+    /// Puts that it was amid.
+    puts: usize,
+}
+
 /// A producer whose process is killed again and again, and started again with what it had not
 /// heard of.
 struct Stubborn<'a> {
@@ -233,56 +293,64 @@ struct Stubborn<'a> {
     next: u64,
     attempt: u64,
     acked: Vec<Acked>,
+    kills: Vec<Kill>,
 }
 
 impl<'a> Stubborn<'a> {
     fn new(store: &'a Store, producer: u64, seed: u64) -> Self {
         let chance = Chance(seed ^ (producer + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        Self { store, producer, chance, left: vec![], next: 0, attempt: 0, acked: vec![] }
+        let (left, acked, kills) = (vec![], vec![], vec![]);
+        Self { store, producer, chance, left, next: 0, attempt: 0, acked, kills }
     }
 
-    fn run(mut self, kills: u64) -> Vec<Acked> {
-        for killed in 0..kills {
+    fn run(mut self, kills: usize) -> (Vec<Acked>, Vec<Kill>) {
+        for _ in 0..kills {
             // There is always enough to be interrupted in.
             let more = 10_000_u64.saturating_sub(self.left.len() as u64);
             self.left.extend(self.next..self.next + more);
             self.next += more;
-            let reports = self.chance.up_to(self.left.len() as u64 / 2);
-            self.attempt(Some(reports as usize));
-            assert_eq!(self.attempt, killed + 1);
+            let moment = Moment::by(&mut self.chance, self.left.len());
+            self.attempt(Some(moment));
         }
+        assert_eq!(self.kills.len(), kills);
         self.attempt(None);
         assert!(self.left.is_empty(), "the last process was not killed");
-        self.acked
+        (self.acked, self.kills)
     }
 
-    /// One process's life: killed after so many lines of its report, or brought to its end.
-    fn attempt(&mut self, kill_after: Option<usize>) {
+    /// One process's life: killed at a moment, or brought to its end.
+    fn attempt(&mut self, killed_at: Option<Moment>) {
         let attempt = self.attempt;
         self.attempt += 1;
-        let producer = self.producer;
+        let (store, producer) = (self.store, self.producer);
         // Distinct sends are distinct records, and large enough to make many batches.
         let value = |seq: u64| format!("p{producer}-{seq}-a{attempt}-{}", "x".repeat(300));
         let lines: Vec<String> =
             self.left.iter().map(|&seq| line(producer, seq, &value(seq))).collect();
-        let mut child = producer_process(self.store);
+        let mut child = producer_process(store);
+        let pid = child.id();
         let stdin = child.stdin.take().unwrap();
-        let mut report = BufReader::new(child.stdout.take().unwrap());
+        let report = BufReader::new(child.stdout.take().unwrap());
+        let seen = AtomicUsize::new(0);
         let reported = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| read_report(report, &seen));
             // Standard input stays open, so that a process to be killed is there to be killed.
-            let feeding = scope.spawn(|| feed(stdin, &lines, kill_after.is_some()));
-            let mut reported = Vec::new();
-            if let Some(count) = kill_after {
-                reported = read_report(&mut report, count);
-                assert_eq!(reported.len(), count, "producer {producer} ended by itself");
+            let feeding = scope.spawn(|| feed(stdin, &lines, killed_at.is_some()));
+            if let Some(moment) = killed_at {
+                moment.wait(store, pid, &seen, lines.len());
                 child.kill().unwrap();
             }
-            reported.extend(read_report(&mut report, usize::MAX));
+            let reported = reading.join().unwrap();
             let _stdin = feeding.join().unwrap();
             let output = child.wait_with_output().unwrap();
-            assert_eq!(output.status.success(), kill_after.is_none(), "{output:?}");
+            let by_itself = output.status.code().is_some();
+            assert_eq!(by_itself, killed_at.is_none(), "{killed_at:?}: {output:?}");
             reported
         });
+        if let Some(moment) = killed_at {
+            let puts = being_put(store, pid).len();
+            self.kills.push(Kill { moment, acked: reported.len(), puts });
+        }
         for (i, Reported { line, partition, offset }) in reported.iter().enumerate() {
             assert_eq!(*line, i + 1);
             let (seq, partition, offset) = (self.left[i], *partition, *offset);
@@ -310,8 +378,21 @@ fn fifty_kills() {
                 scope.spawn(move || stubborn.run(kills))
             })
             .collect();
-        let acked: Vec<Acked> =
-            producers.into_iter().flat_map(|producer| producer.join().unwrap()).collect();
+        let (mut acked, mut kills) = (Vec::new(), Vec::new());
+        for producer in producers {
+            let (its_acked, its_kills) = producer.join().unwrap();
+            acked.extend(its_acked);
+            kills.extend(its_kills);
+        }
+        for Kill { moment, acked, puts } in &kills {
+            println!("killed at {moment:?} with {acked} lines acknowledged, amid {puts} puts");
+        }
+        println!(
+            "{} kills, {} before any acknowledgement, {} amid puts",
+            kills.len(),
+            kills.iter().filter(|kill| kill.acked == 0).count(),
+            kills.iter().filter(|kill| kill.puts > 0).count(),
+        );
         let read = read_all(&store);
         assert!(read.len() >= acked.len());
         let followed = follower.finish(read.len());
