@@ -59,6 +59,12 @@ pub(crate) struct Setting {
     pub(crate) read_fault: f64,
     /// The chance of a pause or a crash, for each request and each answer.
     pub(crate) pause: f64,
+    /// How many of the pauses stop the monotonic clock too.
+    pub(crate) suspend: f64,
+    /// How long pauses are, at most.
+    pub(crate) pauses: &'static [i64],
+    /// Writers come at once and write without long waits.
+    pub(crate) hurry: bool,
     /// The chance of a leap of time, for each request that takes effect.
     pub(crate) leap: f64,
     /// The chance that messages expire, for each request that takes effect.
@@ -97,6 +103,9 @@ impl Setting {
             put_fault,
             read_fault,
             pause,
+            suspend: 0.25,
+            pauses: SPANS,
+            hurry: false,
             leap,
             // Nothing expires that is said never to.
             expiry: if never { 0.0 } else { expiry },
@@ -113,6 +122,29 @@ impl Setting {
         match config.bias {
             Some(rule) => setting.biased(rule),
             None => setting,
+        }
+    }
+
+    /// No faults at all.
+    pub(crate) fn calm(latency: Latency) -> Self {
+        Self {
+            put_fault: 0.0,
+            read_fault: 0.0,
+            pause: 0.0,
+            suspend: 0.0,
+            pauses: SPANS,
+            hurry: true,
+            leap: 0.0,
+            expiry: 0.0,
+            skew_ms: 0,
+            jitter_ms: 0,
+            wild_clock: 0.0,
+            latency,
+            min_expiry: MinExpiry::After(Duration::from_secs(24 * 3600)),
+            other_min_expiry: 0.0,
+            slots: 1000,
+            writers: 1,
+            deletion: false,
         }
     }
 
@@ -133,8 +165,14 @@ impl Setting {
         };
         match rule {
             Rule::LeaseComesFromOpen => {
+                // A writer looks at its clock again after any delay but one of all its clocks.
+                let (slots, pauses) = (12, &[A_MS / 2, A_MS][..]);
+                let hot = Self { put_fault: 0.0, pause: 0.05, suspend: 1.0, pauses, ..hot };
+                let hot = Self { slots, writers: 3, hurry: true, leap: 0.0, ..hot };
                 Self { other_min_expiry: 0.5, skew_ms: 0, jitter_ms: 500, ..hot }
             }
+            // Any other delay makes the writer look at its clock again.
+            Rule::SlowPutsAreChecked => Self { pause: 0.05, suspend: 0.9, ..hot },
             Rule::VerdictsComeFromStamps => Self { wild_clock: 0.4, ..hot },
             _ => hot,
         }

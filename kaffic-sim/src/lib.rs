@@ -17,6 +17,7 @@
 mod config;
 mod disk;
 mod executor;
+mod fairness;
 mod faults;
 mod oracle;
 mod payload;
@@ -33,8 +34,8 @@ mod trace;
 mod world;
 
 pub use config::{Config, RULES};
+pub use fairness::{Shares, share};
 pub use faults::{Fault, FaultCounts};
 pub use regressions::REGRESSIONS;
 pub use report::{Report, run_many};
 pub use run::{Outcome, Violation, run};
-pub use scenario::{Fairness, fairness};

@@ -74,6 +74,12 @@ pub(crate) fn base_offset(object: &[u8]) -> Option<i64> {
     object.get(8..16).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte)))
 }
 
+/// Who wrote a slot's object: bytes 48 to 55 of its header.
+#[cfg(test)]
+pub(crate) fn producer_id(object: &[u8]) -> Option<i64> {
+    object.get(48..56).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte)))
+}
+
 /// `lease_ms` in the JSON of a block's `open`.
 pub(crate) fn lease_ms(open: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(open).ok()?;

@@ -87,6 +87,12 @@ impl Process {
     pub(crate) fn one_of<T: Copy>(&self, from: &[T]) -> T {
         self.world().one_of(from)
     }
+
+    /// Acts as another process from now on, as the child of a fork does.
+    #[cfg(test)]
+    pub(crate) fn set_pid(&self, pid: u32) {
+        self.world().actors[self.actor as usize].pid = pid;
+    }
 }
 
 impl Env for Process {

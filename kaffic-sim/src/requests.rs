@@ -193,6 +193,19 @@ impl State {
         }
     }
 
+    /// Another process puts what this one has under way to a slot, byte for byte, before it
+    /// arrives. Says whether there was such a put.
+    #[cfg(test)]
+    pub(crate) fn apply_twin(&mut self, actor: ActorId) -> bool {
+        let twin = self.ops.iter().rev().find_map(|op| match &op.request {
+            put @ Request::Put { key, .. } if op.actor == actor && op.pending > 0 => {
+                key.starts_with("data/").then(|| put.clone())
+            }
+            _ => None,
+        });
+        twin.is_some_and(|twin| matches!(self.carry_out(&twin), Reply::Created))
+    }
+
     /// A request is answered: gives who waited for it.
     pub(crate) fn answer(&mut self, op: u32) -> Option<Waker> {
         let it = &mut self.ops[op as usize];

@@ -20,19 +20,20 @@ pub struct Violation {
     pub what: String,
     /// The rule that was left out.
     pub without: Option<Rule>,
+    /// The rule that was made to matter more.
+    pub bias: Option<Rule>,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "seed {}: {}: {}\n  again: cargo run --profile sim -p kaffic-sim -- --seed {} --trace",
-            self.seed, self.invariant, self.what, self.seed
-        )?;
-        match self.without {
-            Some(rule) => write!(f, " --without {rule:?}"),
-            None => Ok(()),
+        write!(f, "seed {}: {}: {}", self.seed, self.invariant, self.what)?;
+        write!(f, "\n  again: cargo run --profile sim -p kaffic-sim -- --seed {}", self.seed)?;
+        match (self.without, self.bias) {
+            (Some(rule), _) => write!(f, " --without {rule:?}")?,
+            (None, Some(rule)) => write!(f, " --bias {rule:?}")?,
+            (None, None) => {}
         }
+        write!(f, " --trace")
     }
 }
 
@@ -79,6 +80,7 @@ pub fn run(seed: u64, config: &Config) -> Outcome {
     let judged = state.oracle.violation();
     let judged = judged.map(|(invariant, what)| (invariant.to_string(), what.clone()));
     let violation = panicked.or(judged);
+    let Config { without, bias, .. } = *config;
     Outcome {
         trace_hash: state.trace.hash(),
         events: state.trace.events,
@@ -95,7 +97,8 @@ pub fn run(seed: u64, config: &Config) -> Outcome {
             seed,
             invariant,
             what,
-            without: config.without,
+            without,
+            bias,
         }),
     }
 }

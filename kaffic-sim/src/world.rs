@@ -318,9 +318,9 @@ impl State {
             self.crash(actor);
             return None;
         }
-        let span = self.one_of(SPANS);
+        let span = self.one_of(self.setting.pauses);
         let ms = self.rng.random_range(span / 2..=span);
-        let suspended = self.rng.random_ratio(1, 4);
+        let suspended = self.rng.random_bool(self.setting.suspend);
         self.counts.add(if suspended { Fault::Suspend } else { Fault::Pause });
         self.log(&Event::Pause { actor, ms, suspended });
         let until = self.now + ms;

@@ -2,7 +2,6 @@
 //! everything goes wrong, and then a quiet end at which all have to agree.
 
 mod deletion;
-mod fairness;
 mod reader;
 mod writer;
 
@@ -15,7 +14,6 @@ use crate::world::{EPOCH_MS, Role, World};
 use kaffic_core::{Error, ErrorKind, TopicConfig};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use fairness::{Fairness, fairness};
 pub(crate) use reader::reader;
 pub(crate) use writer::writer;
 
@@ -42,7 +40,7 @@ pub(crate) fn run(executor: &mut Executor) {
     finish(executor);
 }
 
-fn create_topic(executor: &mut Executor) {
+pub(crate) fn create_topic(executor: &mut Executor) {
     let (setting, limit) = {
         let world = executor.world.lock();
         (world.setting.clone(), world.now + 600_000)
@@ -74,7 +72,9 @@ async fn make_topic(process: &Process, config: TopicConfig) -> kaffic_core::Resu
 fn begin(world: &World) {
     let mut world = world.lock();
     for _ in 0..world.setting.writers {
-        let delay = world.one_of(&[0, 0, 100, 15_000, A_MS, R_MS, 2 * R_MS]);
+        let delays = &[0, 0, 100, 15_000, A_MS, R_MS, 2 * R_MS];
+        let few = if world.setting.hurry { 3 } else { delays.len() };
+        let delay = world.one_of(&delays[..few]);
         world.launch_in(delay, Role::Writer, writer(0));
     }
     let second = world.one_of(&[0, A_MS, R_MS, 2 * R_MS]);
@@ -149,7 +149,7 @@ fn passing(process: &Process, doing: &str, error: &Error) -> bool {
     false
 }
 
-fn strange(process: &Process, doing: &str, error: &Error) {
+pub(crate) fn strange(process: &Process, doing: &str, error: &Error) {
     let what = format!("{doing}: {:?}: {error}", error.kind());
     process.world().oracle.violated(Invariant::NoStrangeError, what);
 }

@@ -35,7 +35,9 @@ pub(crate) fn writer(log: usize) -> Program {
             if stop {
                 break;
             }
-            process.pause(process.one_of(&[0, 0, 10, 1_000, 15_000, A_MS, R_MS, 2 * R_MS])).await;
+            let waits = &[0, 0, 10, 1_000, 15_000, A_MS, R_MS, 2 * R_MS];
+            let few = if process.world().setting.hurry { 4 } else { waits.len() };
+            process.pause(process.one_of(&waits[..few])).await;
         }
         match process.below(4) {
             0 => {

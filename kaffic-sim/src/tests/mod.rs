@@ -3,5 +3,6 @@
 
 mod determinism;
 mod fairness;
+mod fork;
 mod mutations;
 mod toy;
