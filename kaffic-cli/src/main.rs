@@ -73,9 +73,18 @@ enum Command {
     },
 }
 
+/// Threads that read files for `consume` and `verify`. The C library's allocator gives each thread a store of
+/// free memory that grows with the objects it reads, so hundreds of them would undo the bound on
+/// what is fetched ahead; and a few keep any disk busy.
+const READING_THREADS: usize = 4;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Command::Consume(_) | Command::Verify(_) = cli.command {
+        runtime.max_blocking_threads(READING_THREADS);
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Stop::failed(format!("cannot start: {error}")).report(),
     };
