@@ -193,7 +193,7 @@ mod tests {
             let at = self.0.load(Ordering::Relaxed);
             let count = into.len().min(self.1 - at % self.1);
             into[..count].fill(b'x');
-            if (at + count) % self.1 == 0 {
+            if (at + count).is_multiple_of(self.1) {
                 into[count - 1] = b'\n';
             }
             self.0.fetch_add(count, Ordering::Relaxed);
