@@ -5,10 +5,12 @@ use crate::output::Output;
 use crate::position;
 use crate::progress::Progress;
 use crate::signals::Interrupt;
-use crate::stop::Stop;
+use crate::stop::{Stop, say};
 use crate::store::Place;
+use crate::units;
 use bytes::Bytes;
 use kaffic_core::{Consumer, ConsumerRecord, ResetPolicy, Start, Until};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Records taken from the consumer at a time, and about how many bytes: what was taken comes on top
@@ -20,7 +22,8 @@ const IDLE_WAIT: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
 Records of a partition come in the order of their offsets. Without --follow it ends at the end
-offsets seen at its start. With several partitions --from and --until apply to each of them.
+offsets seen at its start, at the latest. With several partitions --from and --until apply to each of
+them. An offset that is beyond the end is waited for with --follow, and nothing is printed without.
 
 Formats:
   value  the value's bytes and a newline; a null value is an empty line
@@ -50,13 +53,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHERE", value_parser = position::until, conflicts_with = "follow")]
     until: Option<Until>,
     /// Read this partition only; may be repeated
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = units::number::<u32>)]
     partition: Vec<u32>,
     /// End after N records
-    #[arg(long, value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = units::number::<u64>)]
     max: Option<u64>,
     /// Go on waiting for new records
-    #[arg(long)]
+    #[arg(long, short = 'f')]
     follow: bool,
     /// How records are printed
     #[arg(long, value_enum, default_value_t = Format::Value, hide_possible_values = true)]
@@ -100,11 +103,42 @@ async fn consumer(store: &Place, args: &Args) -> Result<Consumer, Stop> {
         true => client.consumer().topic(&args.topic),
         false => client.consumer().assign(&args.topic, args.partition.iter().copied()),
     };
-    let until = match args.follow {
-        true => Until::Forever,
-        false => args.until.unwrap_or(Until::Latest),
+    let until = match (args.follow, args.until) {
+        (true, _) => Until::Forever,
+        // Some partitions may end before the offset, and do so now.
+        (false, None | Some(Until::Offset(_))) => Until::Latest,
+        (false, Some(until)) => until,
     };
-    Ok(builder.start(args.from).until(until).reset(args.on_expired.into()).build().await?)
+    let builder = builder.start(args.from).until(until).reset(args.on_expired.into());
+    let mut consumer = builder.build().await?;
+    if let Start::Offset(offset) = args.from {
+        start_beyond(&mut consumer, offset).await?;
+    }
+    Ok(consumer)
+}
+
+/// Where `offset` was never reached the reset policy starts at the earliest record, which is not
+/// what was asked for: the end is.
+async fn start_beyond(consumer: &mut Consumer, offset: i64) -> Result<(), Stop> {
+    let places = consumer.positions();
+    let (beyond, reached): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|place| place.offset < offset);
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    for place in &beyond {
+        consumer.seek(&place.topic, place.partition, Start::Latest).await?;
+    }
+    let ends = consumer.positions();
+    // The offset may have come meanwhile.
+    for end in ends.iter().filter(|end| end.offset > offset) {
+        consumer.seek(&end.topic, end.partition, Start::Offset(offset)).await?;
+    }
+    let furthest = ends.iter().map(|end| end.offset).max().unwrap_or(0);
+    if reached.is_empty() && furthest < offset {
+        say(&format!("nothing has reached offset {offset}: the end is at {furthest}"));
+    }
+    Ok(())
 }
 
 async fn print(
@@ -116,6 +150,7 @@ async fn print(
     let progress = progress();
     let mut count = 0;
     let max = args.max.unwrap_or(u64::MAX);
+    let mut range = Range::of(args);
     let mut portion = 1;
     while count < max {
         let at_most = portion.min(usize::try_from(max - count).unwrap_or(usize::MAX));
@@ -133,14 +168,47 @@ async fn print(
             }
         }
         for record in &records {
+            if !range.holds(record, consumer).await? {
+                continue;
+            }
             args.format.write(record, out.buffer());
             out.spill()?;
+            count += 1;
         }
-        count += records.len() as u64;
         portion = next_portion(portion, &records);
         progress.set(count);
     }
     Ok(())
+}
+
+/// The offsets that were asked for, in every partition.
+#[derive(Debug)]
+struct Range {
+    from: i64,
+    until: i64,
+    /// Partitions that have got to the end.
+    ended: HashSet<u32>,
+}
+
+impl Range {
+    fn of(args: &Args) -> Self {
+        let from = if let Start::Offset(offset) = args.from { offset } else { 0 };
+        let until = if let Some(Until::Offset(offset)) = args.until { offset } else { i64::MAX };
+        Self { from, until, ended: HashSet::new() }
+    }
+
+    /// Whether the record is one of them. At the first beyond, the consumer is sent to the end of
+    /// the partition, where it has nothing more to do.
+    async fn holds(
+        &mut self,
+        record: &ConsumerRecord,
+        consumer: &mut Consumer,
+    ) -> Result<bool, Stop> {
+        if record.offset >= self.until && self.ended.insert(record.partition) {
+            consumer.seek(&record.topic, record.partition, Start::Latest).await?;
+        }
+        Ok((self.from..self.until).contains(&record.offset))
+    }
 }
 
 /// How many records to take next, by the size of those that came.

@@ -38,7 +38,8 @@ Exit codes: 0 done, 1 failed, 2 the call was wrong, 130 interrupted.";
 #[command(name = "kaffic", version, after_help = AFTER_HELP, subcommand_required = true)]
 struct Cli {
     /// Where the log is stored: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix,
-    /// file:///path or memory://. By default a directory in the user's data home
+    /// file:///path, or memory:// for nothing to outlast the command. By default a directory in the
+    /// user's data home
     /// ($XDG_DATA_HOME/kaffic, or ~/.local/share/kaffic)
     #[arg(long, global = true, env = "KAFFIC_STORE", value_name = "URL", display_order = 1000)]
     store: Option<String>,
@@ -122,8 +123,16 @@ async fn run(cli: Cli) -> Result<(), Stop> {
 
 fn completions(shell: clap_complete::Shell) -> Result<(), Stop> {
     let mut out = output::Output::stdout();
-    clap_complete::generate(shell, &mut Cli::command(), "kaffic", out.buffer());
+    clap_complete::generate(shell, &mut shown(Cli::command()), "kaffic", out.buffer());
     out.flush()
+}
+
+/// The command without what is hidden in it: the scripts would offer that too.
+fn shown(command: clap::Command) -> clap::Command {
+    clap::Command::new("kaffic")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments().cloned())
+        .subcommands(command.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned())
 }
 
 #[cfg(test)]

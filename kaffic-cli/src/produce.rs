@@ -26,7 +26,8 @@ const TICKETS: usize = 128 << 10;
 const AFTER_HELP: &str = "\
 Every line is a record: any bytes up to a newline, which is not part of it (a carriage return is).
 A last line without a newline counts. Exit code 0 says that every line is stored. At the first line
-that fails reading stops, and so it does on SIGINT and SIGTERM; what was read is written still.
+that fails reading stops, and so it does on SIGINT and SIGTERM, and when nobody reads the report any
+more; what was read is written still, and standard error says how many lines are stored.
 
 Examples:
   echo hello | kaffic produce greetings --create-partitions 1
@@ -46,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, short = 'K', value_name = "S", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     key_separator: Option<String>,
     /// Send everything to this partition, whatever the key
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = units::number::<u32>)]
     partition: Option<u32>,
     /// Compress batches
     #[arg(long, short = 'z', value_name = "CODEC", value_enum, default_value_t = Codec::None)]
@@ -55,10 +56,10 @@ pub(crate) struct Args {
     #[arg(long, short = 'H', value_name = "NAME=VALUE", value_parser = header)]
     header: Vec<Header>,
     /// Wait this long for more lines before a batch is sent
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::linger)]
     linger: Duration,
     /// Create the topic with N partitions if it does not exist
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     create_partitions: Option<u32>,
     /// Print {"line":L,"partition":P,"offset":O} for every record once it is stored, in the order
     /// of the lines, which count from 1
@@ -236,16 +237,22 @@ impl Feed<'_> {
 }
 
 fn conclude(ended: Ended, tally: Tally, closed: kaffic_core::Result<()>) -> Result<(), Stop> {
-    let interrupted = matches!(ended, Ended::Interrupt);
+    let (interrupted, complete) =
+        (matches!(ended, Ended::Interrupt), matches!(ended, Ended::Input));
     let failed = match ended {
         Ended::Failed(failed) => tally.failed.or(Some(failed)),
         _ => tally.failed,
     };
+    let stored = format!("{} stored", records(tally.acknowledged));
     match failed {
         Some(Stop::Core { context, error }) => {
-            let stored = format!("{} stored", records(tally.acknowledged));
             let context = Some(context.map_or(stored.clone(), |line| format!("{stored}; {line}")));
             return Err(Stop::Core { context, error });
+        }
+        Some(Stop::Failed(message)) => return Err(Stop::failed(format!("{stored}; {message}"))),
+        Some(Stop::OutputClosed) if !complete => {
+            let why = "reading stopped when nobody read the report any more";
+            return Err(Stop::failed(format!("{stored}; {why}")));
         }
         Some(other) => return Err(other),
         None => (),

@@ -1,6 +1,7 @@
 //! A line on standard error that shows a person that work goes on; nothing at all in a pipe.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -15,10 +16,11 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        let template =
-            format!("{{spinner}} {{human_pos}} {what}, {{per_sec}}, {{elapsed}} {{msg}}");
+        let template = format!("{{spinner}} {{human_pos}} {what}, {{rate}}/s, {{elapsed}} {{msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
+            }));
         }
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)

@@ -81,11 +81,13 @@ impl std::str::FromStr for StoreOption {
 /// is said once on standard error, so that nobody wonders where the records went.
 fn url(given: Option<String>) -> Result<String, Stop> {
     if let Some(given) = given {
-        return if given.is_empty() {
-            Err(Stop::usage("the store's URL is empty"))
-        } else {
-            Ok(given)
-        };
+        if given.is_empty() {
+            return Err(Stop::usage("the store's URL is empty"));
+        }
+        if let Some(url) = path_as_url(&given) {
+            return Err(Stop::usage(format!("the store {given} is a path; write {url}")));
+        }
+        return Ok(given);
     }
     let directory = default_directory(std::env::var_os("XDG_DATA_HOME"), std::env::home_dir())
         .ok_or_else(|| Stop::usage("there is no home directory; name a store with --store URL"))?;
@@ -98,6 +100,15 @@ fn url(given: Option<String>) -> Result<String, Stop> {
         say(&format!("no --store given; records are kept in {url}"));
     }
     Ok(url.into())
+}
+
+/// A path that was given where a URL belongs, as a URL.
+fn path_as_url(given: &str) -> Option<Url> {
+    if !given.starts_with(['/', '.', '~']) {
+        return None;
+    }
+    let path = std::path::absolute(given).ok()?;
+    Url::from_file_path(path).ok()
 }
 
 fn default_directory(
@@ -127,6 +138,15 @@ mod tests {
         assert_eq!(of(None), Some("/home/u/.local/share/kaffic".into()));
         assert_eq!(of(Some("relative")), Some("/home/u/.local/share/kaffic".into()));
         assert_eq!(default_directory(None, None), None);
+    }
+
+    #[test]
+    fn a_path_is_not_a_url() {
+        let url = |given| path_as_url(given).map(String::from);
+        assert_eq!(url("/tmp/a b"), Some("file:///tmp/a%20b".to_owned()));
+        assert!(url("./log").unwrap().ends_with("/log"));
+        assert_eq!(url("file:///tmp"), None);
+        assert_eq!(url("memory://"), None);
     }
 
     #[test]

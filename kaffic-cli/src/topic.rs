@@ -11,6 +11,14 @@ use serde::Serialize;
 /// Partitions whose offsets are asked for at once.
 const AT_ONCE: usize = 16;
 
+const DELETE_HELP: &str = "\
+The topic is gone at once. Its youngest objects stay in the store for some hours, so that a put that
+was under way can bring nothing back; the answer says how many and until when. Deleting the topic
+again after that removes them, and so does the storage's own expiry.
+
+Example:
+  kaffic topic delete orders";
+
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Create a topic
@@ -30,12 +38,16 @@ pub(crate) enum Command {
         json: bool,
     },
     /// List the topics of the store
+    #[command(after_help = "Example:\n  kaffic topic list --json")]
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Show a topic's settings and the earliest and end offset of every partition
+    ///
+    /// The end offset is the one that the next record will get.
+    #[command(after_help = "Example:\n  kaffic topic describe orders")]
     Describe {
         /// The topic's name
         name: String,
@@ -44,6 +56,7 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Delete a topic and its records
+    #[command(after_help = DELETE_HELP)]
     Delete {
         /// The topic's name
         name: String,
@@ -163,12 +176,15 @@ fn deletion_json(name: &str, deletion: &Deletion) -> serde_json::Value {
 }
 
 fn deletion_text(name: &str, deletion: &Deletion) -> String {
-    let done = format!("deleted topic {name}: {} objects removed", deletion.removed);
+    let objects = |count| format!("{count} object{}", if count == 1 { "" } else { "s" });
+    let done = format!("deleted topic {name}: {} removed", objects(deletion.removed));
     match (deletion.remaining, deletion.removable_at_ms) {
         (0, _) => done,
-        (remaining, None) => format!("{done}, {remaining} remain"),
+        (remaining, None) => format!("{done}, {} left", objects(remaining)),
         (remaining, Some(at)) => format!(
-            "{done}, {remaining} remain; deleting again after {} removes them",
+            "{done}, {} left that must stay until {}; delete again after that to remove what is \
+             left (`kaffic help topic delete` says why)",
+            objects(remaining),
             units::show_time(at)
         ),
     }

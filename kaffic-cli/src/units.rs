@@ -4,6 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use kaffic_core::MinExpiry;
 use std::time::Duration;
 
+/// The library's time for a delivery, lingering included.
+const MAX_LINGER: Duration = Duration::from_secs(120);
+
 /// `24h`, `90s`, `500ms`, `1h 30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
@@ -24,6 +27,19 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let factor = byte_factor(unit)
         .ok_or_else(|| format!("unknown unit {unit:?}; write it like 4096, 64KiB or 1MiB"))?;
     scaled(number, factor).ok_or_else(|| format!("{number:?} is not a number of bytes"))
+}
+
+/// A count or an index: digits.
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a number from 0 on".to_owned())
+}
+
+/// How long a batch lingers: less than its delivery may take.
+pub(crate) fn linger(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        linger if linger <= MAX_LINGER => Ok(linger),
+        _ => Err(format!("{} s at most", MAX_LINGER.as_secs())),
+    }
 }
 
 /// How fast a load runs.
@@ -127,6 +143,16 @@ mod tests {
         assert_eq!(min_expiry("never"), Ok(MinExpiry::Never));
         assert_eq!(min_expiry("90s"), Ok(MinExpiry::After(Duration::from_secs(90))));
         assert!(min_expiry("soon").is_err());
+        assert_eq!(linger("2m"), Ok(MAX_LINGER));
+        assert_eq!(linger("121s"), Err("120 s at most".to_owned()));
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(number("7"), Ok(7_u32));
+        for bad in ["", "-1", "x", "1.5", "4294967296"] {
+            assert!(number::<u32>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

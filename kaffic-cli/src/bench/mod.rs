@@ -47,6 +47,17 @@ compared with the median acknowledgement; without it, throughput is compared.
 stored in the same span of time, and compares with a single one. Jain's index is 1 where all get
 the same.
 
+JSON: kaffic (the version), store, record_size, rate (records_per_s that were asked for, or null),
+partitions, linger_ms, compression, peak_memory_bytes, and an object for each phase: produce,
+catch_up, end_to_end. A phase has records, bytes (of values), seconds, records_per_s, mib_per_s and
+requests (puts, gets, lists, deletes, put_bytes, get_bytes); a producing one has ack_ms, from
+enqueueing to acknowledgement; end_to_end has latency_ms, from enqueueing until the consumer has
+the record, and consumer_requests. Times are p50, p90, p99, p99_9 and max in milliseconds.
+raw has objects, bytes, put_seconds, put_ms and read_seconds, ratios has produce_throughput,
+ack_median and catch_up_throughput; they are null where they were not measured.
+--writers gives kaffic, store, partitions, record_size, seconds, writers (records, puts and gets of
+each), jain, records_per_s of all together, single_records_per_s and the ratio of these two.
+
 Examples:
   kaffic bench --duration 10s --raw
   kaffic bench --rate 1MiB/s --raw
@@ -65,10 +76,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     partitions: u32,
     /// How long the producing phases take
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     duration: Duration,
-    /// Send this many records in each producing phase, however long it takes
-    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    /// Send this many records in each producing phase, however long it takes; without --rate the
+    /// end-to-end phase still ends after 10s
+    #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..))]
     records: Option<u64>,
     /// Measure plain files beside it (file:// stores)
     #[arg(long)]
@@ -91,7 +103,7 @@ pub(crate) struct Shape {
     #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = record_size)]
     record_size: u64,
     /// How long a batch waits for more records
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::linger)]
     linger: Duration,
     /// Compress batches
     #[arg(long, value_name = "CODEC", value_enum, default_value_t = Codec::None)]
@@ -100,8 +112,15 @@ pub(crate) struct Shape {
 
 fn record_size(text: &str) -> Result<u64, String> {
     match units::size(text)? {
-        size @ 8..=0x4000_0000 => Ok(size),
-        _ => Err("a value has 8 bytes to 1 GiB here".to_owned()),
+        size @ 8..=0x100_0000 => Ok(size),
+        _ => Err("a value has 8 bytes to 16 MiB here".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match units::duration(text)? {
+        Duration::ZERO => Err("in no time nothing can be measured".to_owned()),
+        duration => Ok(duration),
     }
 }
 

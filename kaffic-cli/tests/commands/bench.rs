@@ -2,6 +2,7 @@
 
 use crate::support::Store;
 use serde_json::Value;
+use std::collections::HashSet;
 
 fn number(report: &Value, pointer: &str) -> f64 {
     let found = report.pointer(pointer).and_then(Value::as_f64);
@@ -53,6 +54,27 @@ fn its_json_has_everything() {
     assert!(report["ratios"]["produce_throughput"].is_null());
     #[cfg(target_os = "linux")]
     assert!(number(&report, "/peak_memory_bytes") > 0.0);
+    assert_explained(&report);
+}
+
+/// Every field is a word of the help.
+fn assert_explained(report: &Value) {
+    let help = String::from_utf8(Store::new().ok(&["bench", "--help"], b"")).unwrap();
+    let words: HashSet<&str> =
+        help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let mut left = vec![report];
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    assert!(words.contains(name.as_str()), "{name} is not in the help");
+                    left.push(value);
+                }
+            }
+            Value::Array(values) => left.extend(values),
+            _ => (),
+        }
+    }
 }
 
 #[test]
@@ -92,5 +114,6 @@ fn writers_are_counted_one_by_one() {
     assert!(number(&report, "/records_per_s") > 0.0);
     assert!(number(&report, "/single_records_per_s") > 0.0);
     assert!(number(&report, "/ratio") > 0.0);
+    assert_explained(&report);
     assert_eq!(store.json(&["topic", "list", "--json"]).as_array().unwrap().len(), 0);
 }

@@ -79,6 +79,42 @@ fn offsets_beyond_the_end() {
     let errors = store.fails(&["consume", "t", "--from", "offset:11", "--on-expired", "error"], 1);
     assert!(errors.starts_with("kaffic: "), "{errors}");
     assert!(errors.contains("offsets 0 to 10 remain"), "{errors}");
+    let output = store.run(&["consume", "t", "--from", "offset:11"], b"");
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b""[..]));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(errors, "kaffic: nothing has reached offset 11: the end is at 10\n");
+}
+
+#[test]
+fn offsets_apply_to_partitions_that_have_not_so_many() {
+    let store = Store::with_topic("t", 3);
+    store.ok(&["produce", "t", "--partition", "0"], b"0\n1\n2\n3\n4\n");
+    store.ok(&["produce", "t", "--partition", "1"], b"10\n11\n");
+    assert_eq!(read(&store, &["--from", "offset:3"]), [3, 4]);
+    for (until, expected) in
+        [("offset:0", vec![]), ("offset:1", vec![0, 10]), ("offset:3", vec![0, 1, 2, 10, 11])]
+    {
+        let mut found = read(&store, &["--until", until]);
+        found.sort();
+        assert_eq!(found, expected, "{until}");
+    }
+    assert_eq!(read(&store, &["--until", "offset:99"]).len(), 7);
+    assert_eq!(read(&store, &["--from", "offset:1", "--until", "offset:2"]).len(), 2);
+    assert_eq!(read(&store, &["--from", "offset:4", "--until", "offset:2"]), NONE);
+}
+
+#[test]
+fn an_offset_that_is_still_to_come_can_be_followed() {
+    let store = Store::with_topic("t", 1);
+    store.ok(&["produce", "t"], b"0\n");
+    let args = ["consume", "t", "-f", "--from", "offset:3", "-n", "2"];
+    let mut child = start(&mut store.command(&args));
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = errors.next().unwrap().unwrap();
+    assert_eq!(said, "kaffic: nothing has reached offset 3: the end is at 1");
+    store.ok(&["produce", "t"], b"1\n2\n3\n4\n5\n");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"3\n4\n"[..]));
 }
 
 #[test]

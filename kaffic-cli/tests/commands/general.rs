@@ -31,7 +31,7 @@ fn the_option_goes_before_the_environment() {
 
 #[test]
 fn bad_urls_are_usage_errors() {
-    for url in ["nonsense", "ftp://host/path", ""] {
+    for url in ["nonsense", "ftp://host/path", "", "/tmp/log"] {
         let output = run(&mut kaffic(&["topic", "list", "--store", url]), b"");
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{url}: {errors}");
@@ -51,7 +51,15 @@ fn bad_arguments_are_usage_errors() {
         &["consume", "t", "--from", "time:noon"],
         &["consume", "t", "--follow", "--until", "latest"],
         &["topic", "create", "t", "--min-expiry", "soon"],
+        &["produce", "t", "--partition", "-1"],
+        &["produce", "t", "--linger", "3m"],
+        &["produce", "t", "--create-partitions", "0"],
+        &["consume", "t", "--from", "offset:-1"],
+        &["consume", "t", "--max", "-1"],
         &["bench", "--rate", "fast"],
+        &["bench", "--records", "0"],
+        &["bench", "--duration", "0s"],
+        &["bench", "--record-size", "17MiB"],
         &["frobnicate"],
     ] {
         store.fails(args, 2);
@@ -62,8 +70,20 @@ fn bad_arguments_are_usage_errors() {
 fn help_and_version() {
     let version = String::from_utf8(Store::new().ok(&["--version"], b"")).unwrap();
     assert_eq!(version, format!("kaffic {}\n", env!("CARGO_PKG_VERSION")));
-    for command in ["produce", "consume", "verify", "bench"] {
-        let help = String::from_utf8(Store::new().ok(&[command, "--help"], b"")).unwrap();
+    for command in [
+        &["produce"][..],
+        &["consume"],
+        &["verify"],
+        &["doctor"],
+        &["bench"],
+        &["completions"],
+        &["topic", "create"],
+        &["topic", "list"],
+        &["topic", "describe"],
+        &["topic", "delete"],
+    ] {
+        let args = [command, &["--help"]].concat();
+        let help = String::from_utf8(Store::new().ok(&args, b"")).unwrap();
         assert!(help.contains("Example"), "{help}");
     }
 }
@@ -73,6 +93,38 @@ fn completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = String::from_utf8(Store::new().ok(&["completions", shell], b"")).unwrap();
         assert!(script.contains("create-partitions"), "{shell}");
+        assert!(!script.contains("bench-writer"), "{shell}: it is hidden");
+    }
+}
+
+/// Puts the cursor after the last of `words` and gives what bash would offer.
+fn offered(script: &std::path::Path, words: &[&str]) -> Option<Vec<String>> {
+    let program = r#"source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _kaffic kaffic "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", program, "bash"]).arg(script).args(words);
+    let output = bash.output().ok()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn bash_completes() {
+    let store = Store::new();
+    let script = store.path().join("script");
+    std::fs::write(&script, store.ok(&["completions", "bash"], b"")).unwrap();
+    for (words, expected) in [
+        (&["kaffic", "top"][..], &["topic"][..]),
+        (&["kaffic", "topic", "de"], &["describe", "delete"]),
+        (&["kaffic", "produce", "t", "--key"], &["--key-separator"]),
+        (&["kaffic", "produce", "t", "-z", ""], &["none", "gzip", "snappy", "lz4", "zstd"]),
+        (&["kaffic", "--store", "file:///x", "cons"], &["consume"]),
+        (&["kaffic", "consume", "t", "--format", "j"], &["json"]),
+    ] {
+        // Where there is no bash nobody misses it.
+        let Some(found) = offered(&script, words) else { return };
+        assert_eq!(found, expected, "{words:?}");
     }
 }
 

@@ -170,7 +170,7 @@ fn interrupted_it_writes_what_it_has_read() {
 }
 
 #[test]
-fn a_report_that_nobody_reads_is_no_failure() {
+fn a_report_that_nobody_reads_ends_it_and_leaves_no_doubt() {
     let store = Store::with_topic("t", 1);
     let mut child = start(&mut store.command(&["produce", "t", "--report"]));
     let mut stdin = child.stdin.take().unwrap();
@@ -181,6 +181,36 @@ fn a_report_that_nobody_reads_is_no_failure() {
     // The end comes by itself, however much there is to read.
     while stdin.write_all(&b"more\n".repeat(1000)).is_ok() {}
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.ends_with("when nobody read the report any more\n"), "{errors}");
+    let stored = store.ok(&["consume", "t"], b"").split(|&byte| byte == b'\n').count() - 1;
+    assert!(errors.starts_with(&format!("kaffic: {stored} records stored; ")), "{errors}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_cannot_be_written() {
+    use std::process::Stdio;
+    let store = Store::with_topic("t", 1);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = store
+        .command(&["produce", "t", "--report"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"a\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.starts_with("kaffic: 1 record stored; cannot write to"), "{errors}");
+}
+
+#[test]
+fn a_directory_is_no_input() {
+    let store = Store::with_topic("t", 1);
+    let errors = store.fails(&["produce", "t", "--file", store.path().to_str().unwrap()], 1);
+    assert!(errors.starts_with("kaffic: 0 records stored; /"), "{errors}");
 }

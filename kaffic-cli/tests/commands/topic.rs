@@ -40,6 +40,19 @@ fn topics_come_and_go() {
 }
 
 #[test]
+fn what_a_deletion_leaves_is_said() {
+    let store = Store::with_topic("t", 1);
+    store.ok(&["produce", "t"], b"a\n");
+    let text = String::from_utf8(store.ok(&["topic", "delete", "t"], b"")).unwrap();
+    assert!(text.starts_with("deleted topic t: 0 objects removed, "), "{text}");
+    assert!(text.contains(" left that must stay until 2"), "{text}");
+    let json = store.json(&["topic", "delete", "t", "--json"]);
+    let left = json["remaining"].as_u64().unwrap();
+    assert!(text.contains(&format!(", {left} objects left")), "{text}");
+    assert_eq!(store.files("data/t").len() as u64, left);
+}
+
+#[test]
 fn describe_shows_offsets() {
     let store = Store::with_topic("t", 2);
     store.ok(&["produce", "t", "--partition", "1"], b"a\nb\nc\n");
