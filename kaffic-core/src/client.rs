@@ -144,6 +144,7 @@ impl KafficBuilder {
     /// [`StoreOptions`]. It is checked by [`KafficBuilder::connect`].
     ///
     /// ```
+    /// # #[cfg(feature = "aws")]
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// let client = kaffic_core::Kaffic::builder()
     ///     .url("s3://logs/prefix")

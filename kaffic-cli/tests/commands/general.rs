@@ -40,6 +40,26 @@ fn bad_urls_are_usage_errors() {
 }
 
 #[test]
+fn store_options_come_from_arguments_and_the_environment() {
+    let store = Store::with_topic("t", 1);
+    store.ok(&["topic", "list", "--store-option", "request_timeout=10s"], b"");
+    for (listed, args, said) in [
+        ("", &["--store-option", "request_timeout"][..], "KEY=VALUE"),
+        ("", &["--store-option", "request_timout=1s"], "request_timeout meant?"),
+        ("", &["--store", "s3://b", "--store-option", "path_style=2"], "path_style=2"),
+        ("request_timeout=soon", &[], "request_timeout=soon"),
+        ("request_timeout=1s,hush", &[], "KAFFIC_STORE_OPTIONS"),
+        ("request_timeout=1s", &["--store-option", "request_timeout=never"], "=never"),
+    ] {
+        let mut command = store.command(&["topic", "list"]);
+        let output = run(command.args(args).env("KAFFIC_STORE_OPTIONS", listed), b"");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{listed} {args:?}: {errors}");
+        assert!(errors.contains(said) && !errors.contains("hush"), "{errors}");
+    }
+}
+
+#[test]
 fn bad_arguments_are_usage_errors() {
     let store = Store::new();
     for args in [

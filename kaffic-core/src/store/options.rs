@@ -43,6 +43,7 @@ impl StoreOptions {
     }
 
     /// A switch that was checked before.
+    #[cfg(feature = "cloud")]
     pub(super) fn switch(&self, key: &str) -> Option<bool> {
         self.get(key).and_then(parse_switch)
     }

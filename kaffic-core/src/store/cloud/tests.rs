@@ -1,7 +1,5 @@
-use super::super::failure;
-use super::super::url::open_url;
-use super::*;
 use crate::error::ErrorKind;
+use crate::store::url::open_url;
 
 fn refused(url: &str, options: &str) -> String {
     let error = open_url(url, &options.parse().unwrap()).map(|_| ()).expect_err(url);
@@ -36,7 +34,9 @@ fn a_missing_feature_is_named() {
 #[cfg(all(feature = "aws", feature = "gcp", feature = "azure"))]
 mod all {
     use super::*;
+    use crate::store::{StoreOptions, failure};
     use std::io::{Read, Write};
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn opened(url: &str, options: &str) -> (String, String) {
