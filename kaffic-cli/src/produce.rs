@@ -58,6 +58,9 @@ pub(crate) struct Args {
     /// Wait this long for more lines before a batch is sent
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::linger)]
     linger: Duration,
+    /// The size at which a batch is full, before compression
+    #[arg(long, value_name = "SIZE", value_parser = units::batch_bytes)]
+    batch_bytes: Option<usize>,
     /// Create the topic with N partitions if it does not exist
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     create_partitions: Option<u32>,
@@ -124,6 +127,9 @@ async fn producer(store: &Place, args: &Args) -> Result<Producer, Stop> {
     let client = store.connect().await?;
     let mut builder =
         client.producer(&args.topic).linger(args.linger).compression(args.compression.into());
+    if let Some(bytes) = args.batch_bytes {
+        builder = builder.batch_bytes(bytes);
+    }
     if let Some(partitions) = args.create_partitions {
         builder = builder.create_topic(TopicConfig::new().partitions(partitions));
     }

@@ -29,6 +29,14 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     scaled(number, factor).ok_or_else(|| format!("{number:?} is not a number of bytes"))
 }
 
+/// The size of a batch; the library has the same bounds.
+pub(crate) fn batch_bytes(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes @ 0x400..=0x200_0000 => Ok(bytes as usize),
+        _ => Err("a batch has 1KiB to 32MiB".to_owned()),
+    }
+}
+
 /// A count or an index: digits.
 pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "write a number from 0 on".to_owned())

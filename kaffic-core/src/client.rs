@@ -106,6 +106,25 @@ impl Kaffic {
         doctor::examine(&self.context.store, &*self.context.env).await
     }
 
+    /// The store beneath, and the path in it under which all of kaffic's keys are.
+    ///
+    /// For what kaffic leaves to the storage: backups, lifecycle, a look at the objects. Requests
+    /// made with it are not counted.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use kaffic_core::object_store::ObjectStore;
+    /// let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// client.topics().create("orders", Default::default()).await.unwrap();
+    /// let (store, root) = client.object_store();
+    /// let topics = store.list_with_delimiter(Some(&root.join("meta").join("topics"))).await.unwrap();
+    /// assert_eq!(topics.common_prefixes.len(), 1);
+    /// # });
+    /// ```
+    pub fn object_store(&self) -> (Arc<dyn ObjectStore>, object_store::path::Path) {
+        self.context.store.beneath()
+    }
+
     /// The storage requests made so far by this client and everything that came from it.
     pub fn request_counts(&self) -> RequestCounts {
         self.context.store.request_counts()

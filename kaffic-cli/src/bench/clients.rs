@@ -1,8 +1,10 @@
 //! Clients of the store under test, one for each phase, and what they leave behind.
 
+use super::raw;
 use crate::stop::{Stop, say};
 use crate::store::Place;
 use crate::units;
+use futures_util::{StreamExt, TryStreamExt};
 use kaffic_core::env::{Env, SystemEnv};
 use kaffic_core::object_store::{ObjectStore, memory::InMemory};
 use kaffic_core::{ErrorKind, Kaffic};
@@ -70,18 +72,28 @@ impl Clients {
                 deletion => deletion?,
             };
             // The log keeps objects for a while after a deletion, for writers that know nothing
-            // of it. There are none here, and the files may be large.
-            match self.data_directory(&found.name) {
-                Some(directory) => {
-                    let _ = std::fs::remove_dir_all(directory);
-                }
-                None if deletion.remaining > 0 && !self.in_memory() => {
-                    let after = deletion.removable_at_ms.map(units::show_time).unwrap_or_default();
-                    say(&format!("delete topic {} again after {after}", found.name));
-                }
-                None => (),
+            // of it. There are none here, and the objects may be large.
+            if let Some(directory) = self.data_directory(&found.name) {
+                let _ = std::fs::remove_dir_all(directory);
+            } else if let Err(error) = self.remove(&["data", &found.name]).await
+                && deletion.remaining > 0
+            {
+                let after = deletion.removable_at_ms.map(units::show_time).unwrap_or_default();
+                say(&format!("{error}; delete topic {} again after {after}", found.name));
             }
         }
-        Ok(())
+        match self.directory() {
+            Some(_) => Ok(()),
+            None => self.remove(&[&raw::scratch_name(topic)]).await.map_err(raw::refused),
+        }
+    }
+
+    /// Deletes everything below a path of the store's.
+    async fn remove(&self, path: &[&str]) -> kaffic_core::object_store::Result<()> {
+        let Ok(client) = self.connect().await else { return Ok(()) };
+        let (store, root) = client.object_store();
+        let below = path.iter().fold(root, |path, part| path.join(*part));
+        let found = store.list(Some(&below)).map_ok(|meta| meta.location).boxed();
+        store.delete_stream(found).try_for_each(|_| async { Ok(()) }).await
     }
 }

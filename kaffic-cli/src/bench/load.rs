@@ -65,12 +65,7 @@ impl<'a> Load<'a> {
     ) -> Result<Self, Stop> {
         let client = clients.connect().await?;
         let before = client.request_counts();
-        let producer = client
-            .producer(topic)
-            .linger(shape.linger)
-            .compression(shape.compression.into())
-            .build()
-            .await?;
+        let producer = shape.producer(&client, topic).build().await?;
         Ok(Self {
             shape,
             client,

@@ -24,8 +24,8 @@ use crate::stop::{Stop, say};
 use crate::store::Place;
 use crate::units::{self, Rate};
 use clients::Clients;
-use kaffic_core::TopicConfig;
 use kaffic_core::env::SystemEnv;
+use kaffic_core::{Kaffic, ProducerBuilder, TopicConfig};
 use load::{Limit, Load};
 use report::Report;
 use std::sync::Arc;
@@ -37,11 +37,12 @@ follows a producer). Without --rate the first runs as fast as it can, the last a
 the first reached, since at full speed latency only tells how long the queue is. Values are hex
 digits in random order, so codecs have something to do.
 
---raw, on file:// stores, puts files of the very sizes of the log's objects (written aside, fsynced,
-linked to their name, the directory fsynced), one after the other, and reads the log's objects back,
-with nothing of kaffic in between; ratios are kaffic / raw. Both take turns second by second, since
-disks have moods. With --rate the files come at the pace of the log's objects, and the median put is
-compared with the median acknowledgement; without it, throughput is compared.
+--raw puts objects of the very sizes of the log's objects, one after the other, and reads the log's
+objects back, with nothing of kaffic in between; ratios are kaffic / raw. On file:// stores they are
+plain files (written aside, fsynced, linked to their name, the directory fsynced) read one by one;
+elsewhere conditional puts, and up to 64 gets at once. Both take turns second by second, since disks
+and networks have moods. With --rate the objects come at the pace of the log's, and the median put
+is compared with the median acknowledgement; without it, throughput is compared.
 
 --writers N starts N processes that always have data for one topic, counts what each of them gets
 stored in the same span of time, and compares with a single one. Jain's index is 1 where all get
@@ -82,7 +83,7 @@ pub(crate) struct Args {
     /// end-to-end phase still ends after 10s
     #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..))]
     records: Option<u64>,
-    /// Measure plain files beside it (file:// stores)
+    /// Measure plain files or objects beside it
     #[arg(long)]
     raw: bool,
     /// Measure how N processes share one topic, and nothing else
@@ -105,9 +106,24 @@ pub(crate) struct Shape {
     /// How long a batch waits for more records
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::linger)]
     linger: Duration,
+    /// The size at which a batch is full
+    #[arg(long, value_name = "SIZE", value_parser = units::batch_bytes)]
+    batch_bytes: Option<usize>,
     /// Compress batches
     #[arg(long, value_name = "CODEC", value_enum, default_value_t = Codec::None)]
     compression: Codec,
+}
+
+impl Shape {
+    /// A producer of such records.
+    fn producer(&self, client: &Kaffic, topic: &str) -> ProducerBuilder {
+        let builder =
+            client.producer(topic).linger(self.linger).compression(self.compression.into());
+        match self.batch_bytes {
+            Some(bytes) => builder.batch_bytes(bytes),
+            None => builder,
+        }
+    }
 }
 
 fn record_size(text: &str) -> Result<u64, String> {
@@ -126,11 +142,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Result<(), Stop> {
     let clients = Clients::new(store);
-    if args.raw && clients.directory().is_none() {
-        return Err(Stop::usage(format!(
-            "--raw needs a file:// store, and this is {}",
-            store.url()
-        )));
+    if args.raw && clients.in_memory() {
+        return Err(Stop::usage("--raw needs a store outside of this process"));
     }
     if args.writers.is_some() && clients.in_memory() {
         return Err(Stop::usage("--writers needs a store that processes can share"));
@@ -181,7 +194,7 @@ async fn phases(clients: &Clients, args: &Args, topic: &str) -> Result<Report, S
 
     progress.stage("produce");
     let mut load = Load::start(clients, topic, &args.shape, &env).await?;
-    let mut raw = raw::Baseline::new(clients, topic, args.raw)?;
+    let mut raw = raw::Baseline::new(clients, topic, args.raw).await?;
     match &mut raw {
         None => drop(load.run(rate, limit, &progress).await?),
         Some(raw) => {

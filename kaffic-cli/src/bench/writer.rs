@@ -38,13 +38,8 @@ pub(super) struct Counts {
 
 pub(crate) async fn run(store: &Place, args: Args) -> Result<(), Stop> {
     let client = store.connect().await?;
-    let producer = client
-        .producer(&args.topic)
-        .linger(args.shape.linger)
-        .compression(args.shape.compression.into())
-        .max_in_flight_bytes(IN_FLIGHT_BYTES)
-        .build()
-        .await?;
+    let producer = args.shape.producer(&client, &args.topic);
+    let producer = producer.max_in_flight_bytes(IN_FLIGHT_BYTES).build().await?;
     let acknowledged = Arc::new(AtomicU64::new(0));
     let (tickets, receiver) = mpsc::channel(TICKETS);
     let stop = Flag::new();

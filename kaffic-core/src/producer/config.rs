@@ -1,6 +1,7 @@
 //! A producer's settings, with defaults that make a program correct first and then fast.
 
 use super::Producer;
+use super::batch_size::BatchSize;
 use crate::batch::Compression;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -8,6 +9,10 @@ use crate::log::MinExpiry;
 use crate::topic::{TopicConfig, Topics};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The size of batches by default, and how far they may grow.
+const BATCH_BYTES: usize = 1 << 20;
+const MOST_BATCH_BYTES: usize = 8 << 20;
 
 /// What `send` and `enqueue` do when the buffer is full.
 ///
@@ -26,7 +31,7 @@ pub enum WhenFull {
 #[derive(Debug, Clone)]
 pub(super) struct Config {
     pub(super) linger: Duration,
-    pub(super) batch_bytes: usize,
+    pub(super) batch_bytes: Option<usize>,
     pub(super) max_in_flight_bytes: usize,
     pub(super) max_record_bytes: usize,
     pub(super) when_full: WhenFull,
@@ -66,7 +71,7 @@ impl ProducerBuilder {
     pub(crate) fn new(context: Arc<Context>, topic: &str) -> Self {
         let config = Config {
             linger: Duration::ZERO,
-            batch_bytes: 1 << 20,
+            batch_bytes: None,
             max_in_flight_bytes: 64 << 20,
             max_record_bytes: 16 << 20,
             when_full: WhenFull::Wait,
@@ -83,10 +88,11 @@ impl ProducerBuilder {
         self
     }
 
-    /// The size at which a batch is full, in bytes before compression: 1 MiB by default, 1 KiB to
-    /// 32 MiB.
+    /// The size at which a batch is full, in bytes before compression: 1 KiB to 32 MiB. By default
+    /// 1 MiB, and up to 8 MiB (an eighth of `max_in_flight_bytes`, if that is less) where the store
+    /// is so far away that larger batches carry more.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
-        self.config.batch_bytes = bytes;
+        self.config.batch_bytes = Some(bytes);
         self
     }
 
@@ -153,6 +159,17 @@ impl ProducerBuilder {
 }
 
 impl Config {
+    /// The size of batches to begin with, and whether it may grow.
+    pub(super) fn batch_size(&self) -> BatchSize {
+        match self.batch_bytes {
+            Some(bytes) => BatchSize::new(bytes, bytes),
+            None => {
+                let most = (self.max_in_flight_bytes / 8).min(MOST_BATCH_BYTES);
+                BatchSize::new(BATCH_BYTES, most)
+            }
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let check = |name: &str, value: usize, least: usize, most: usize| {
             if (least..=most).contains(&value) {
@@ -160,7 +177,9 @@ impl Config {
             }
             Err(Error::invalid(format!("{name} is {value}; it is {least} to {most}")))
         };
-        check("batch_bytes", self.batch_bytes, 1 << 10, 32 << 20)?;
+        if let Some(bytes) = self.batch_bytes {
+            check("batch_bytes", bytes, 1 << 10, 32 << 20)?;
+        }
         check("max_in_flight_bytes", self.max_in_flight_bytes, 1 << 10, u32::MAX as usize)?;
         check("max_record_bytes", self.max_record_bytes, 1, 32 << 20)?;
         if self.delivery_timeout.is_zero() || self.linger > self.delivery_timeout {

@@ -2,6 +2,7 @@
 //! the other. While a put is under way records gather in the next batch (group commit), so batches
 //! grow with the latency of the store and throughput does not fall.
 
+use super::batch_size::BatchSize;
 use super::config::Config;
 use super::ticket::{Completion, Outcome, Ticket, completion, outcome};
 use crate::batch::BatchBuilder;
@@ -29,8 +30,9 @@ pub(super) struct Lane {
     work: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    batch_size: BatchSize,
     open: Option<Gathering>,
     full: VecDeque<Gathering>,
     /// What the task is appending now.
@@ -39,6 +41,20 @@ struct State {
     flushing: bool,
     closing: Option<Closing>,
     closed: bool,
+}
+
+impl State {
+    fn new(batch_size: BatchSize) -> Self {
+        Self {
+            batch_size,
+            open: None,
+            full: VecDeque::new(),
+            under_way: None,
+            flushing: false,
+            closing: None,
+            closed: false,
+        }
+    }
 }
 
 /// How the task ends once nothing is left to append.
@@ -52,6 +68,8 @@ struct Closing {
 struct Gathering {
     builder: BatchBuilder,
     born: Duration,
+    /// It was full, and did not just linger long enough.
+    full: bool,
     /// Bytes of the producer's room that its records take.
     room: usize,
     expected: Option<i64>,
@@ -63,7 +81,7 @@ impl Gathering {
     fn new(born: Duration, capacity: usize) -> Self {
         let (done, completion) = completion();
         let builder = BatchBuilder::new(capacity);
-        Self { builder, born, room: 0, expected: None, done, completion }
+        Self { builder, born, full: false, room: 0, expected: None, done, completion }
     }
 }
 
@@ -78,9 +96,9 @@ impl Lane {
         let lane = Arc::new(Self {
             partition,
             env: Arc::clone(&log.env),
+            state: Mutex::new(State::new(config.batch_size())),
             config,
             room,
-            state: Mutex::default(),
             work: Notify::new(),
         });
         let appender = Appender::new(Arc::clone(&log));
@@ -101,10 +119,11 @@ impl Lane {
     pub(super) fn push(&self, record: &Record, timestamp: i64, room: usize) -> Result<Ticket> {
         let mut state = self.state();
         self.check_open(&state)?;
+        let batch_bytes = state.batch_size.bytes();
         let mut begun = false;
         let batch = state.open.get_or_insert_with(|| {
             begun = true;
-            Gathering::new(self.env.monotonic(), self.config.batch_bytes.min(64 << 10))
+            Gathering::new(self.env.monotonic(), batch_bytes.min(64 << 10))
         });
         let ticket = Ticket {
             completion: batch.completion.clone(),
@@ -114,8 +133,8 @@ impl Lane {
         };
         batch.builder.push(record, timestamp);
         batch.room += room;
-        let full = batch.builder.len() >= self.config.batch_bytes
-            || batch.builder.count() >= MAX_BATCH_RECORDS;
+        batch.full = batch.builder.len() >= batch_bytes;
+        let full = batch.full || batch.builder.count() >= MAX_BATCH_RECORDS;
         if full {
             let full = state.open.take();
             state.full.extend(full);
@@ -264,12 +283,17 @@ impl Lane {
     }
 
     async fn deliver(&self, appender: &mut Appender, batch: Gathering) {
-        let Gathering { builder, born, room, expected, done, .. } = batch;
+        let Gathering { builder, born, full, room, expected, done, .. } = batch;
         let deadline = born + self.config.delivery_timeout;
+        let (bytes, begun) = (builder.len(), self.env.monotonic());
         let outcome = match builder.finish(self.config.compression) {
             Ok(encoded) => appender.append(&encoded, expected, deadline).await,
             Err(error) => Err(error),
         };
+        if full && outcome.is_ok() {
+            let took = self.env.monotonic().saturating_sub(begun);
+            self.state().batch_size.written(bytes, took);
+        }
         if let Err(error) = &outcome {
             tracing::debug!(%error, partition = self.partition, "a batch failed");
         }

@@ -1,6 +1,7 @@
 //! The producer: takes records, finds each its partition, bounds what is under way, and hands the
 //! records to one lane a partition.
 
+mod batch_size;
 mod config;
 mod lane;
 mod partitioner;

@@ -177,6 +177,11 @@ impl Store {
         Ok(self)
     }
 
+    /// The store itself, and the path in it under which all keys are.
+    pub(crate) fn beneath(&self) -> (Arc<dyn ObjectStore>, Path) {
+        (Arc::clone(&self.inner), self.root.clone())
+    }
+
     fn path(&self, key: &str) -> Result<Path> {
         let text = if self.root.as_ref().is_empty() {
             key.to_owned()
