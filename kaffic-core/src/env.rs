@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Where the library gets time, random numbers, its process id and background tasks from.
 ///
@@ -112,6 +113,29 @@ impl Env for SystemEnv {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
     }
+}
+
+/// Runs `work` in a task of its own, so that it goes on while its caller does other things. It ends
+/// when the future that is returned is dropped.
+pub(crate) fn spawn<T: Send + 'static>(
+    env: &dyn Env,
+    work: impl Future<Output = T> + Send + 'static,
+) -> BoxFuture<'static, T> {
+    let (mut answer, answered) = oneshot::channel();
+    env.spawn(Box::pin(async move {
+        let done = match select(pin!(work), pin!(answer.closed())).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => return,
+        };
+        answer.send(done).ok();
+    }));
+    Box::pin(async move {
+        match answered.await {
+            Ok(done) => done,
+            // The runtime is shutting down, and drops this task as well.
+            Err(_) => std::future::pending().await,
+        }
+    })
 }
 
 /// Runs `work` for at most `time`; `None` when the time ran out first.

@@ -31,6 +31,9 @@ use report::Report;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How often log and baseline are read in turns, of which the medians count.
+const RAW_TURNS: usize = 5;
+
 const AFTER_HELP: &str = "\
 The phases are produce, catch-up (a fresh consumer from the beginning) and end-to-end (a consumer
 follows a producer). Without --rate the first runs as fast as it can, the last at a tenth of what
@@ -41,7 +44,7 @@ digits in random order, so codecs have something to do.
 objects back, with nothing of kaffic in between; ratios are kaffic / raw. On file:// stores they are
 plain files (written aside, fsynced, linked to their name, the directory fsynced) read one by one;
 elsewhere conditional puts, and up to 64 gets at once. Both take turns second by second, since disks
-and networks have moods. With --rate the objects come at the pace of the log's, and the median put
+and networks have moods, and read five times each, of which the median counts. With --rate the objects come at the pace of the log's, and the median put
 is compared with the median acknowledgement; without it, throughput is compared.
 
 --writers N starts N processes that always have data for one topic, counts what each of them gets
@@ -206,10 +209,15 @@ async fn phases(clients: &Clients, args: &Args, topic: &str) -> Result<Report, S
     }
     let produce = load.finish().await?;
     progress.stage("catch-up");
-    let catch_up = follow::catch_up(clients, topic, &env, &progress).await?;
-    if let Some(raw) = &mut raw {
-        raw.reads(&env).await?;
+    let mut turns = Vec::new();
+    for _ in 0..if args.raw { RAW_TURNS } else { 1 } {
+        turns.push(follow::catch_up(clients, topic, &env, &progress).await?);
+        if let Some(raw) = &mut raw {
+            raw.reads(&env).await?;
+        }
     }
+    let catch_up = stats::median(turns, |read| read.seconds)
+        .ok_or_else(|| Stop::failed("internal: nothing was read"))?;
 
     progress.stage("end-to-end");
     let paced = rate.unwrap_or(produce.records_per_s / 10.0).max(1.0);

@@ -3,7 +3,7 @@
 
 use super::clients::Clients;
 use super::payload::Payload;
-use super::stats::{Latencies, Percentiles};
+use super::stats::{self, Latencies, Percentiles};
 use crate::signals::spawn;
 use crate::stop::Stop;
 use futures_util::{StreamExt, TryStreamExt};
@@ -42,6 +42,7 @@ pub(super) struct Baseline {
     place: Place,
     known: HashSet<String>,
     latencies: Latencies,
+    reads: Vec<f64>,
     raw: Raw,
 }
 
@@ -91,7 +92,7 @@ impl Baseline {
             }
         };
         let (known, latencies) = (HashSet::new(), Latencies::new());
-        Ok(Some(Self { place, known, latencies, raw: Raw::default() }))
+        Ok(Some(Self { place, known, latencies, reads: Vec::new(), raw: Raw::default() }))
     }
 
     /// Puts objects of the sizes of those that have come since the last time, one after the other:
@@ -134,12 +135,13 @@ impl Baseline {
         let average = self.raw.bytes / self.raw.objects.max(1);
         let start = env.monotonic();
         self.place.read(names, average).await?;
-        self.raw.read_seconds = (env.monotonic() - start).as_secs_f64();
+        self.reads.push((env.monotonic() - start).as_secs_f64());
         Ok(())
     }
 
     pub(super) fn finish(self) -> Raw {
-        Raw { put_ms: self.latencies.percentiles(), ..self.raw }
+        let read_seconds = stats::median(self.reads, |seconds| *seconds).unwrap_or_default();
+        Raw { put_ms: self.latencies.percentiles(), read_seconds, ..self.raw }
     }
 }
 

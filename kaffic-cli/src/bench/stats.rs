@@ -83,6 +83,13 @@ impl Requests {
     }
 }
 
+/// The one in the middle by some measure.
+pub(super) fn median<T>(mut found: Vec<T>, by: impl Fn(&T) -> f64) -> Option<T> {
+    found.sort_by(|a, b| by(a).total_cmp(&by(b)));
+    let middle = found.len() / 2;
+    found.into_iter().nth(middle)
+}
+
 /// Jain's index of fairness: 1 where all shares are the same, 1/n where one has everything.
 pub(super) fn jain(shares: &[u64]) -> f64 {
     let sum: f64 = shares.iter().map(|&share| share as f64).sum();
@@ -125,6 +132,12 @@ mod tests {
         assert!(near(found.p50, 501.0), "{found:?}");
         assert!(near(found.p99, 991.0), "{found:?}");
         assert!(near(found.max, 10_000.0), "{found:?}");
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(vec![5, 1, 9], |x| f64::from(*x)), Some(5));
+        assert_eq!(median(Vec::<i32>::new(), |x| f64::from(*x)), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::seek::tail_place;
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
 use crate::batch::{CheckedBatch, Records};
-use crate::env::{Env, Rule};
+use crate::env::{Env, Rule, spawn};
 use crate::error::{Error, Result};
 use crate::slot::{Slot, SlotHeader};
 use crate::store::Object;
@@ -291,11 +291,17 @@ impl LogReader {
             let expected = self.guess_bytes;
             self.next_fetch += 1;
             self.ahead.push_back(Box::pin(async move {
+                // In order, and so not in the task: a slot that waits for bytes which slots behind
+                // it hold would wait for ever.
                 let mut held = budget.take(expected).await;
-                let asked_at = Moment::now(&*log.env);
-                let object = log.store.get(&key).await?;
-                held.correct(object.as_ref().map_or(0, |object| object.bytes.len()));
-                Ok(Fetched { key, object, held, asked_at })
+                let env = Arc::clone(&log.env);
+                let fetch = async move {
+                    let asked_at = Moment::now(&*log.env);
+                    let object = log.store.get(&key).await?;
+                    held.correct(object.as_ref().map_or(0, |object| object.bytes.len()));
+                    Ok(Fetched { key, object, held, asked_at })
+                };
+                spawn(&*env, fetch).await
             }));
         }
     }
