@@ -2,6 +2,7 @@
 //!
 //! Exit codes are part of the interface: 0 done, 1 failed, 2 the call was wrong, 130 interrupted.
 
+mod adopt;
 mod bench;
 mod consume;
 mod doctor;
@@ -62,6 +63,8 @@ enum Command {
     Consume(consume::Args),
     /// Read everything in a topic and say what is wrong and where
     Verify(verify::Args),
+    /// Make a copied or restored store usable
+    Adopt(adopt::Args),
     /// Try what kaffic needs on this store, and say what to expect of it
     Doctor(doctor::Args),
     /// Measure produce, catch-up and end-to-end on this store
@@ -114,6 +117,7 @@ async fn run(cli: Cli) -> Result<(), Stop> {
         Command::Produce(args) => produce::run(&store, args, interrupt).await,
         Command::Consume(args) => consume::run(&store, args, interrupt).await,
         Command::Verify(args) => interrupt.cut(verify::run(&store, args)).await,
+        Command::Adopt(args) => interrupt.cut(adopt::run(&store, args)).await,
         Command::Doctor(args) => interrupt.cut(doctor::run(&store, args)).await,
         Command::Bench(args) => bench::run(&store, args, interrupt).await,
         Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&store, args)).await,

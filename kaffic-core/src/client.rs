@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::doctor::{self, DoctorReport};
 use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
-use crate::log::Log;
+use crate::log::{AdoptReport, Log};
 use crate::producer::ProducerBuilder;
 use crate::store::{RequestCounts, Store, StoreOptions, check_local, open_url};
 use crate::topic::Topics;
@@ -89,6 +89,34 @@ impl Kaffic {
     ) -> Result<VerifyReport> {
         let topic = self.topics().describe(topic).await?;
         verify::verify(&self.context, &topic, progress).await
+    }
+
+    /// Makes a copied or restored topic usable, whose newest blocks had no end when they were
+    /// copied: ends them with the slots that are there. Nothing may write to the copy meanwhile.
+    /// Blocks that are not certain to be copies are left alone, so a live topic takes no harm, and
+    /// adopting twice is adopting once. With `dry_run` it only says what it would do.
+    ///
+    /// # Errors
+    /// `TopicNotFound`; `Corrupt` where slots don't fit together.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("orders", Default::default()).await.unwrap();
+    /// let report = client.adopt("orders", false).await.unwrap();
+    /// assert_eq!((report.ended.len(), report.left_alone), (0, 1));
+    /// # });
+    /// ```
+    pub async fn adopt(&self, topic: &str, dry_run: bool) -> Result<AdoptReport> {
+        let topic = self.topics().describe(topic).await?;
+        let now = self.context.store.now().await?;
+        let mut report = AdoptReport::default();
+        for partition in 0..topic.partitions {
+            let ended = topic.log(&self.context, partition).adopt(now, dry_run).await?;
+            report.left_alone += u32::from(ended.is_empty());
+            report.ended.extend(ended);
+        }
+        Ok(report)
     }
 
     /// Tries on the store what kaffic rests on (conditional puts, races, reads after writes, ranges,

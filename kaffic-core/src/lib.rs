@@ -47,7 +47,7 @@ pub use client::{Kaffic, KafficBuilder, Offsets};
 pub use consumer::{Consumer, ConsumerBuilder, PartitionPosition, ResetPolicy, Start, Until};
 pub use doctor::{Check, CheckResult, DoctorReport, Load};
 pub use error::{Error, ErrorKind, Outcome, Result};
-pub use log::{Deletion, MinExpiry};
+pub use log::{AdoptReport, AdoptedBlock, Deletion, MinExpiry};
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record};
 pub use store::{RequestCounts, StoreOptions};

@@ -2,6 +2,7 @@
 //! [`read`] reads, [`tail`] finds the end and [`seek`] finds an offset or a time; the rules that
 //! all of them share (what counts as a slot, who decides an end) are here.
 
+mod adopt;
 pub(crate) mod append;
 mod block;
 pub(crate) mod budget;
@@ -11,6 +12,7 @@ pub(crate) mod read;
 pub(crate) mod seek;
 pub(crate) mod tail;
 
+pub use adopt::{AdoptReport, AdoptedBlock};
 pub use block::MinExpiry;
 pub(crate) use block::{End, MAX_BATCH_RECORDS, Open, Verdict};
 pub use delete::Deletion;
