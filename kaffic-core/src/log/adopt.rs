@@ -87,7 +87,7 @@ impl Log {
                 Some(false) | None => return Ok(None),
             },
         };
-        if headers.first().is_some() && opened == open.lease.opened {
+        if !headers.is_empty() && opened == open.lease.opened {
             return Ok(None);
         }
         self.check_contiguous(open, &headers)?;
