@@ -22,10 +22,10 @@ fn a_copied_block_is_ended_once() {
     let meta = "meta/logs/t/0/00000/000000000/000";
     let end = store.files(meta).into_iter().find(|path| path.ends_with("end")).unwrap();
     std::fs::remove_file(end).unwrap();
-    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
     for path in store.files("") {
         let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(later).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written + std::time::Duration::from_secs(60)).unwrap();
     }
     let planned = store.json(&["adopt", "--dry-run", "--json"]);
     assert_eq!((&planned["topic"], &planned["ended"][0]["next_offset"]), (&"t".into(), &2.into()));
