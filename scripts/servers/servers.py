@@ -53,7 +53,7 @@ class SeaweedFS(S3Server):
             + [f"-master.port={master}", f"-volume.port={volume}"]
             + ["-master.volumeSizeLimitMB=256", "-master.electionTimeout=1s", "-master.telemetry=false"]
             + ["-volume.max=0", "-filer", f"-filer.port={filer}"]
-            + ["-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"],
+            + ["-s3", "-s3.iam.readOnly=false", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"],
             {"AWS_ACCESS_KEY_ID": self.access_key_id, "AWS_SECRET_ACCESS_KEY": self.secret_access_key},
         )
 

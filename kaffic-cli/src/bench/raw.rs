@@ -110,7 +110,7 @@ impl Baseline {
             Duration::from_secs_f64(seconds / sizes.len().max(1) as f64)
         });
         let largest = sizes.iter().copied().max().unwrap_or(0);
-        let body = Bytes::from(Payload::new(largest.max(8), env.random()).value(Duration::ZERO));
+        let body = Payload::new(largest.max(8), env.random()).value(Duration::ZERO);
         let start = env.monotonic();
         for (i, &size) in sizes.iter().enumerate() {
             let due = start + interval * i as u32;
