@@ -49,9 +49,9 @@ pub(crate) struct Args {
     /// Send everything to this partition, whatever the key
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = units::number::<u32>)]
     partition: Option<u32>,
-    /// Compress batches
-    #[arg(long, short = 'z', value_name = "CODEC", value_enum, default_value_t = Codec::None)]
-    compression: Codec,
+    /// Compress batches; by default as the topic says, or not at all
+    #[arg(long, short = 'z', value_name = "CODEC", value_enum)]
+    compression: Option<Codec>,
     /// Add a header to every record; may be repeated
     #[arg(long, short = 'H', value_name = "NAME=VALUE", value_parser = header)]
     header: Vec<Header>,
@@ -125,8 +125,10 @@ pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Resu
 
 async fn producer(store: &Place, args: &Args) -> Result<Producer, Stop> {
     let client = store.connect().await?;
-    let mut builder =
-        client.producer(&args.topic).linger(args.linger).compression(args.compression.into());
+    let mut builder = client.producer(&args.topic).linger(args.linger);
+    if let Some(codec) = args.compression {
+        builder = builder.compression(codec.into());
+    }
     if let Some(bytes) = args.batch_bytes {
         builder = builder.batch_bytes(bytes);
     }

@@ -1,12 +1,15 @@
-//! `kaffic topic`: create, list, describe, delete.
+//! `kaffic topic`: create, list, describe, alter, delete.
 
 use crate::output::{Output, json};
 use crate::stop::Stop;
 use crate::store::Place;
-use crate::units;
+use crate::units::{self, OrDefault};
 use futures_util::{StreamExt, TryStreamExt};
-use kaffic_core::{Deletion, Kaffic, MinExpiry, TopicConfig, TopicDescription};
+use kaffic_core::{
+    Compression, Deletion, Kaffic, MinExpiry, TopicChange, TopicConfig, TopicDescription,
+};
 use serde::Serialize;
+use std::time::Duration;
 
 /// Partitions whose offsets are asked for at once.
 const AT_ONCE: usize = 16;
@@ -18,6 +21,50 @@ again after that removes them, and so does the storage's own expiry.
 
 Example:
   kaffic topic delete orders";
+
+const ALTER_HELP: &str = "\
+A partition sees a new min-expiry with its next block, and a producer the other settings when it
+starts. Retention is applied by `kaffic compact`; where the storage has lifecycle rules use those.
+
+Examples:
+  kaffic topic alter orders --retention 7d --compression zstd
+  kaffic topic alter orders --retention-bytes default";
+
+/// What a topic may be set to besides min-expiry.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
+    /// Records older than this are removed by `kaffic compact`: 7d, say; or default, to keep them
+    #[arg(long, value_name = "DURATION", value_parser = units::or_default(units::duration))]
+    retention: Option<OrDefault<Duration>>,
+    /// This much of a partition is left by `kaffic compact`: 10GiB, say; or default, to keep all
+    #[arg(long, value_name = "SIZE", value_parser = units::or_default(units::size))]
+    retention_bytes: Option<OrDefault<u64>>,
+    /// The codec of producers that choose none; or default
+    #[arg(long, value_name = "CODEC", value_parser = units::or_default(units::codec))]
+    compression: Option<OrDefault<Compression>>,
+    /// The largest record that producers take; or default
+    #[arg(long, value_name = "SIZE", value_parser = units::or_default(units::size))]
+    max_record_bytes: Option<OrDefault<u64>>,
+}
+
+impl Settings {
+    fn change(self) -> TopicChange {
+        let mut change = TopicChange::new();
+        if let Some(OrDefault(retention)) = self.retention {
+            change = change.retention(retention);
+        }
+        if let Some(OrDefault(bytes)) = self.retention_bytes {
+            change = change.retention_bytes(bytes);
+        }
+        if let Some(OrDefault(codec)) = self.compression {
+            change = change.compression(codec);
+        }
+        if let Some(OrDefault(bytes)) = self.max_record_bytes {
+            change = change.max_record_bytes(bytes);
+        }
+        change
+    }
+}
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -33,6 +80,22 @@ pub(crate) enum Command {
         /// The least age at which the storage may delete messages: a duration like 24h, or never
         #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = units::min_expiry)]
         min_expiry: MinExpiry,
+        #[command(flatten)]
+        settings: Settings,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change settings of a topic; what is not named stays
+    #[command(after_help = ALTER_HELP)]
+    Alter {
+        /// The topic's name
+        name: String,
+        /// The least age at which the storage may delete messages: a duration like 24h, or never
+        #[arg(long, value_name = "DURATION", value_parser = units::min_expiry)]
+        min_expiry: Option<MinExpiry>,
+        #[command(flatten)]
+        settings: Settings,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -72,6 +135,10 @@ struct TopicJson<'a> {
     name: &'a str,
     partitions: u32,
     min_expiry: String,
+    retention_ms: Option<u64>,
+    retention_bytes: Option<u64>,
+    compression: Option<String>,
+    max_record_bytes: Option<u64>,
     incarnation: u32,
     created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,12 +158,24 @@ pub(crate) async fn run(store: &Place, command: Command) -> Result<(), Stop> {
     let topics = client.topics();
     let mut out = Output::stdout();
     match command {
-        Command::Create { name, partitions, min_expiry, json } => {
+        Command::Create { name, partitions, min_expiry, settings, json } => {
             let config = TopicConfig::new().partitions(partitions).min_expiry(min_expiry);
+            let config = config.settings(settings.change());
             let topic = topics.create(&name, config).await?;
             match json {
                 true => out.line(&self::json(&shape(&topic, None))?),
                 false => out.line(&format!("created topic {}", summary(&topic))),
+            }
+        }
+        Command::Alter { name, min_expiry, settings, json } => {
+            let mut change = settings.change();
+            if let Some(min_expiry) = min_expiry {
+                change = change.min_expiry(min_expiry);
+            }
+            let topic = topics.alter(&name, change).await?;
+            match json {
+                true => out.line(&self::json(&shape(&topic, None))?),
+                false => out.line(&format!("topic {}", summary(&topic))),
             }
         }
         Command::List { json } => {
@@ -145,6 +224,10 @@ fn shape<'a>(topic: &'a TopicDescription, offsets: Option<&'a [Offsets]>) -> Top
         name: &topic.name,
         partitions: topic.partitions,
         min_expiry: units::show_min_expiry(topic.min_expiry),
+        retention_ms: topic.retention.map(|retention| retention.as_millis() as u64),
+        retention_bytes: topic.retention_bytes,
+        compression: topic.compression.map(|codec| codec.to_string()),
+        max_record_bytes: topic.max_record_bytes,
         incarnation: topic.incarnation,
         created: units::show_time(topic.created_ms),
         offsets,
@@ -154,7 +237,21 @@ fn shape<'a>(topic: &'a TopicDescription, offsets: Option<&'a [Offsets]>) -> Top
 fn summary(topic: &TopicDescription) -> String {
     let plural = if topic.partitions == 1 { "" } else { "s" };
     let min_expiry = units::show_min_expiry(topic.min_expiry);
-    format!("{}: {} partition{plural}, min-expiry {min_expiry}", topic.name, topic.partitions)
+    let mut text =
+        format!("{}: {} partition{plural}, min-expiry {min_expiry}", topic.name, topic.partitions);
+    if let Some(retention) = topic.retention {
+        text += &format!(", retention {}", humantime::format_duration(retention));
+    }
+    if let Some(bytes) = topic.retention_bytes {
+        text += &format!(", retention {bytes} bytes");
+    }
+    if let Some(codec) = topic.compression {
+        text += &format!(", compression {codec}");
+    }
+    if let Some(bytes) = topic.max_record_bytes {
+        text += &format!(", records up to {bytes} bytes");
+    }
+    text
 }
 
 fn describe(topic: &TopicDescription, offsets: &[Offsets], out: &mut Output) {

@@ -1,7 +1,7 @@
 //! Durations, sizes, rates and times as people write them, and back.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use kaffic_core::MinExpiry;
+use kaffic_core::{Compression, MinExpiry};
 use std::time::Duration;
 
 /// The library's time for a delivery, lingering included.
@@ -27,6 +27,25 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let factor = byte_factor(unit)
         .ok_or_else(|| format!("unknown unit {unit:?}; write it like 4096, 64KiB or 1MiB"))?;
     scaled(number, factor).ok_or_else(|| format!("{number:?} is not a number of bytes"))
+}
+
+/// A value, or the word `default` for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OrDefault<T>(pub(crate) Option<T>);
+
+/// Takes `default` beside what `parse` takes.
+pub(crate) fn or_default<T>(
+    parse: impl Fn(&str) -> Result<T, String> + Clone,
+) -> impl Fn(&str) -> Result<OrDefault<T>, String> + Clone {
+    move |text| match text {
+        "default" => Ok(OrDefault(None)),
+        text => parse(text).map(|value| OrDefault(Some(value))),
+    }
+}
+
+/// A codec by name.
+pub(crate) fn codec(text: &str) -> Result<Compression, String> {
+    text.parse().map_err(|error: kaffic_core::Error| error.to_string())
 }
 
 /// The size of a batch; the library has the same bounds.

@@ -1,5 +1,6 @@
 //! The chain of a topic's descriptions, as it is stored.
 
+use crate::batch::Compression;
 use crate::chain::{self, Link};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{LogId, chain_link, topic_dir};
@@ -14,6 +15,20 @@ pub(crate) const MAX_SLOTS: u32 = 1000;
 /// The version of the stored form.
 pub(crate) const FORMAT: u32 = 1;
 
+/// What can be changed of a topic besides R. Absent is not set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retention_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retention_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compression: Option<Compression>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_record_bytes: Option<u64>,
+}
+
 /// A link of a topic's chain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Stored {
@@ -25,6 +40,8 @@ pub(crate) struct Stored {
     #[serde(deserialize_with = "Option::deserialize")]
     pub(crate) min_expiry_ms: Option<i64>,
     pub(crate) slots: u32,
+    #[serde(flatten)]
+    pub(crate) settings: Settings,
     pub(crate) created_ms: i64,
     /// Makes links of different writers differ.
     pub(crate) nonce: String,
@@ -35,6 +52,7 @@ impl Stored {
         (1..=MAX_PARTITIONS).contains(&self.partitions)
             && (1..=MAX_SLOTS).contains(&self.slots)
             && self.min_expiry_ms.is_none_or(|ms| ms >= 1)
+            && self.settings.retention_ms.is_none_or(|ms| ms >= 1)
     }
 }
 

@@ -51,7 +51,7 @@ pub use log::{AdoptReport, AdoptedBlock, Deletion, MinExpiry};
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record};
 pub use store::{RequestCounts, StoreOptions};
-pub use topic::{TopicConfig, TopicDescription, Topics};
+pub use topic::{TopicChange, TopicConfig, TopicDescription, Topics};
 pub use verify::{VerifyIssue, VerifyReport};
 
 pub use bytes::Bytes;

@@ -104,3 +104,24 @@ fn what_exists_and_what_does_not() {
         assert!(errors.contains("hint: "), "{args:?}: {errors}");
     }
 }
+
+#[test]
+fn settings_are_altered_one_by_one() {
+    let store = Store::new();
+    store.ok(&["topic", "create", "t", "--retention", "7d", "--max-record-bytes", "1KiB"], b"");
+    let args = ["topic", "alter", "t", "--compression", "zstd", "--retention", "default"];
+    let text = String::from_utf8(store.ok(&args, b"")).unwrap();
+    let said =
+        "topic t: 1 partition, min-expiry 1day, compression zstd, records up to 1024 bytes\n";
+    assert_eq!(text.replace("24h", "1day"), said);
+    let topic = store.json(&["topic", "describe", "t", "--json"]);
+    assert_eq!((&topic["compression"], &topic["max_record_bytes"]), (&"zstd".into(), &1024.into()));
+    assert!(topic["retention_ms"].is_null());
+    let long = [&[b'x'; 2000][..], b"\n"].concat();
+    let output = store.run(&["produce", "t"], &long);
+    assert_eq!(output.status.code(), Some(1));
+    for bad in [&["--compression", "rar"][..], &["--retention", "soon"], &["--retention", "0s"]] {
+        store.fails(&[&["topic", "alter", "t"], bad].concat(), 2);
+    }
+    store.fails(&["topic", "alter", "nothing", "--retention", "1d"], 1);
+}

@@ -20,6 +20,7 @@ use decode::{DecodedRecord, check, decode};
 pub(crate) use encode::{BatchBuilder, EncodedBatch};
 
 use crate::error::Error;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,7 +53,8 @@ const CONTROL: i16 = 0x20;
 /// assert_eq!(Compression::Lz4.to_string(), "lz4");
 /// assert!("rar".parse::<Compression>().unwrap_err().to_string().contains("none, gzip, snappy"));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Compression {
     /// Not compressed.

@@ -35,7 +35,7 @@ pub(super) struct Config {
     pub(super) max_in_flight_bytes: usize,
     pub(super) max_record_bytes: usize,
     pub(super) when_full: WhenFull,
-    pub(super) compression: Compression,
+    pub(super) compression: Option<Compression>,
     pub(super) delivery_timeout: Duration,
 }
 
@@ -75,7 +75,7 @@ impl ProducerBuilder {
             max_in_flight_bytes: 64 << 20,
             max_record_bytes: 16 << 20,
             when_full: WhenFull::Wait,
-            compression: Compression::None,
+            compression: None,
             delivery_timeout: Duration::from_secs(120),
         };
         Self { context, topic: topic.to_owned(), config, create: None, min_expiry: None }
@@ -102,7 +102,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// The largest record, key and headers included: 16 MiB by default, 32 MiB at most.
+    /// The largest record, key and headers included: 16 MiB by default, 32 MiB at most. Where the
+    /// topic's setting is less, that holds.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.config.max_record_bytes = bytes;
         self
@@ -114,9 +115,9 @@ impl ProducerBuilder {
         self
     }
 
-    /// The codec of batches: none by default.
+    /// The codec of batches: by default the topic's, or none.
     pub fn compression(mut self, compression: Compression) -> Self {
-        self.config.compression = compression;
+        self.config.compression = Some(compression);
         self
     }
 
@@ -146,13 +147,18 @@ impl ProducerBuilder {
     ///
     /// # Errors
     /// `TopicNotFound`, `InvalidArgument` for a setting, `UnsafeStore`.
-    pub async fn build(self) -> Result<Producer> {
+    pub async fn build(mut self) -> Result<Producer> {
         self.config.check()?;
         let topics = Topics::new(Arc::clone(&self.context));
         let topic = match self.create {
             Some(config) => topics.ensure(&self.topic, config).await?,
             None => topics.describe(&self.topic).await?,
         };
+        self.config.compression = self.config.compression.or(topic.compression);
+        if let Some(most) = topic.max_record_bytes {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            self.config.max_record_bytes = self.config.max_record_bytes.min(most);
+        }
         self.context.store.check_contract().await?;
         Ok(Producer::new(self.context, topic, self.config, self.min_expiry))
     }

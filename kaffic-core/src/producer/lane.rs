@@ -286,7 +286,7 @@ impl Lane {
         let Gathering { builder, born, full, room, expected, done, .. } = batch;
         let deadline = born + self.config.delivery_timeout;
         let (bytes, begun) = (builder.len(), self.env.monotonic());
-        let outcome = match builder.finish(self.config.compression) {
+        let outcome = match builder.finish(self.config.compression.unwrap_or_default()) {
             Ok(encoded) => appender.append(&encoded, expected, deadline).await,
             Err(error) => Err(error),
         };
