@@ -1,19 +1,28 @@
 //! The format, as other programs will rely on it: keys, JSON and bytes, against a second writing-down
 //! of it. What changes here can't be read by what is installed.
+#![expect(clippy::unwrap_used, reason = "helpers fail a test as its own lines do")]
 
 mod support;
 
+use kaffic_core::env::{Env, SystemEnv};
 use kaffic_core::{Header as RecordHeader, MinExpiry, Record, TopicConfig, Until};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::format::{
     BatchHead, BatchRecord, HEADER_LEN, Header, batch, block_key, parse_batch, slot_key, topic_key,
 };
-use support::lab::{BEGIN_MS, HOUR, Lab};
-use support::{read_on, values};
+use support::lab::{HOUR, Lab};
+use support::{TestStore, read_on, stores, values};
 
-fn json(lab: &Lab, key: &str) -> Value {
-    serde_json::from_slice(&lab.store.object(key)).expect("JSON")
+/// A time for records.
+const TIME: i64 = 1_800_000_000_000;
+
+fn parse(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+async fn json(store: &TestStore, key: &str) -> Value {
+    parse(&store.object(key).await)
 }
 
 fn record(offset: i64, timestamp: i64, value: &str) -> BatchRecord {
@@ -21,31 +30,36 @@ fn record(offset: i64, timestamp: i64, value: &str) -> BatchRecord {
     BatchRecord { timestamp, offset, value, ..BatchRecord::default() }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_is_what_the_format_says() {
-    let lab = Lab::new();
-    let client = lab.client().await;
+    for store in stores() {
+        assert_format_is_kept(&store).await;
+    }
+}
+
+async fn assert_format_is_kept(store: &TestStore) {
+    let begun = SystemEnv::new().now_ms();
+    let client = store.connect().await;
     let config = TopicConfig::new().partitions(12).slots_per_block(2);
     client.topics().create("orders", config).await.unwrap();
     let producer = client.producer("orders").build().await.unwrap();
     let first = vec![
-        Record::value("paid").key("customer-7").header("a", "1").timestamp(BEGIN_MS + 5),
+        Record::value("paid").key("customer-7").header("a", "1").timestamp(TIME + 5),
         Record {
             headers: vec![RecordHeader::new("n", None), RecordHeader::new("", Some("".into()))],
-            ..Record::tombstone("").timestamp(BEGIN_MS - 1000)
+            ..Record::tombstone("").timestamp(TIME - 1000)
         },
-        Record { key: None, ..Record::value("").timestamp(BEGIN_MS) },
+        Record { key: None, ..Record::value("").timestamp(TIME) },
     ];
     producer.append(0, first, None).await.unwrap();
-    lab.clock.jump(Duration::from_millis(2500));
     producer.append(0, vec![Record::value("second").timestamp(7)], None).await.unwrap();
-    producer.append(0, vec![Record::value("third").timestamp(BEGIN_MS + 9)], None).await.unwrap();
-    let eleven = Record::value("elsewhere").timestamp(BEGIN_MS).partition(11);
+    producer.append(0, vec![Record::value("third").timestamp(TIME + 9)], None).await.unwrap();
+    let eleven = Record::value("elsewhere").timestamp(TIME).partition(11);
     producer.send(eleven).await.unwrap();
     producer.close().await.unwrap();
 
     assert_eq!(
-        lab.store.keys(""),
+        store.keys("").await,
         [
             "data/orders/0/00000/000000000/000/000",
             "data/orders/0/00000/000000000/000/001",
@@ -63,63 +77,70 @@ async fn what_is_written_is_what_the_format_says() {
         ]
     );
 
-    let topic = json(&lab, &topic_key("orders", 0));
+    // Times are the writer's clock or the storage's stamps.
+    let written = begun..=SystemEnv::new().now_ms();
+    let opened = [0, 1].map(|block| block_key("orders", block, "open"));
+    let opened = [store.stamp(&opened[0]).await, store.stamp(&opened[1]).await];
+
+    let topic = json(store, &topic_key("orders", 0)).await;
     let nonce = topic["nonce"].as_str().expect("text");
     assert!(nonce.len() == 16 && nonce.bytes().all(|b| b.is_ascii_hexdigit()), "{nonce}");
+    let created = topic["created_ms"].as_i64().expect("a number");
+    assert!(written.contains(&created), "{created}");
     assert_eq!(
         topic,
         json!({"format": 1, "incarnation": 0, "deleted": false, "partitions": 12,
-            "min_expiry_ms": 86_400_000, "slots": 2, "created_ms": BEGIN_MS, "nonce": nonce})
+            "min_expiry_ms": 86_400_000, "slots": 2, "created_ms": created, "nonce": nonce})
     );
     assert_eq!(
-        json(&lab, &block_key("orders", 0, "open")),
+        json(store, &block_key("orders", 0, "open")).await,
         json!({"format": 1, "base_offset": 0, "max_timestamp": null, "lease_ms": 43_200_000,
             "min_expiry_ms": 86_400_000, "slots": 2, "max_records": 100_000})
     );
     assert_eq!(
-        json(&lab, &block_key("orders", 1, "open")),
-        json!({"format": 1, "base_offset": 4, "max_timestamp": BEGIN_MS + 5,
+        json(store, &block_key("orders", 1, "open")).await,
+        json!({"format": 1, "base_offset": 4, "max_timestamp": TIME + 5,
             "lease_ms": 43_200_000, "min_expiry_ms": 86_400_000, "slots": 2,
             "max_records": 100_000})
     );
     let checksum =
-        |block, slot| Header::checksum(&lab.store.object(&slot_key("orders", block, slot)));
-    let opened = BEGIN_MS / 1000;
+        async |block, slot| Header::checksum(&store.object(&slot_key("orders", block, slot)).await);
     assert_eq!(
-        json(&lab, &block_key("orders", 0, "end")),
+        json(store, &block_key("orders", 0, "end")).await,
         json!({"format": 1, "verdict": {"slots": 2}, "next_offset": 4,
-            "max_timestamp": BEGIN_MS + 5, "opened": opened,
-            "checksums": [checksum(0, 0), checksum(0, 1)], "closed": false})
+            "max_timestamp": TIME + 5, "opened": opened[0],
+            "checksums": [checksum(0, 0).await, checksum(0, 1).await], "closed": false})
     );
     assert_eq!(
-        json(&lab, &block_key("orders", 1, "end")),
+        json(store, &block_key("orders", 1, "end")).await,
         json!({"format": 1, "verdict": {"slots": 2}, "next_offset": 5,
-            "max_timestamp": BEGIN_MS + 9, "opened": opened + 2,
-            "checksums": [checksum(1, 0), checksum(1, 1)], "closed": false})
+            "max_timestamp": TIME + 9, "opened": opened[1],
+            "checksums": [checksum(1, 0).await, checksum(1, 1).await], "closed": false})
     );
 
-    let object = lab.store.object(&slot_key("orders", 0, 0));
+    let object = store.object(&slot_key("orders", 0, 0)).await;
     let header = Header::parse(&object);
     let id = header.producer_id;
     assert!(id >= 0);
+    assert!(written.contains(&header.append_time), "{}", header.append_time);
     assert_eq!(
         header,
         Header {
             record_count: 3,
             batch_len: (object.len() - HEADER_LEN) as u32,
-            max_timestamp: BEGIN_MS + 5,
-            append_time: BEGIN_MS,
+            max_timestamp: TIME + 5,
+            append_time: header.append_time,
             nonce: header.nonce,
             producer_id: id,
             lease_ms: 43_200_000,
             app_sequence: -1,
-            opened,
+            opened: opened[0],
             ..Header::default()
         }
     );
     let head = BatchHead {
-        base_timestamp: BEGIN_MS + 5,
-        max_timestamp: BEGIN_MS + 5,
+        base_timestamp: TIME + 5,
+        max_timestamp: TIME + 5,
         producer_id: id,
         ..BatchHead::default()
     };
@@ -127,65 +148,67 @@ async fn what_is_written_is_what_the_format_says() {
         BatchRecord {
             key: Some("customer-7".into()),
             headers: vec![("a".into(), Some("1".into()))],
-            ..record(0, BEGIN_MS + 5, "paid")
+            ..record(0, TIME + 5, "paid")
         },
         BatchRecord {
             key: Some(vec![]),
             value: None,
             headers: vec![("n".into(), None), (String::new(), Some(vec![]))],
-            ..record(1, BEGIN_MS - 1000, "")
+            ..record(1, TIME - 1000, "")
         },
-        record(2, BEGIN_MS, ""),
+        record(2, TIME, ""),
     ];
     assert_eq!(parse_batch(&object[HEADER_LEN..]), (head.clone(), records.to_vec()));
     // To the byte.
     assert_eq!(object, header.object(&batch(&head, &records)));
 
-    let object = lab.store.object(&slot_key("orders", 0, 1));
+    let object = store.object(&slot_key("orders", 0, 1)).await;
     let second = Header::parse(&object);
     assert_eq!((second.base_offset, second.record_count, second.sequence), (3, 1, 3));
     // It includes what was there before.
-    assert_eq!((second.max_timestamp, second.append_time), (BEGIN_MS + 5, BEGIN_MS + 2500));
-    assert_eq!((second.producer_id, second.opened), (id, opened));
+    assert_eq!(second.max_timestamp, TIME + 5);
+    assert!((header.append_time..=*written.end()).contains(&second.append_time));
+    assert_eq!((second.producer_id, second.opened), (id, opened[0]));
     assert_ne!(second.nonce, header.nonce);
     let (head, records) = parse_batch(&object[HEADER_LEN..]);
     assert_eq!((head.base_offset, head.base_sequence, head.max_timestamp), (3, 3, 7));
     assert_eq!(records, [record(3, 7, "second")]);
 
-    let seal = lab.store.object(&slot_key("orders", 1, 1));
+    let seal = store.object(&slot_key("orders", 1, 1)).await;
     let header = Header::parse(&seal);
+    assert!((second.append_time..=*written.end()).contains(&header.append_time));
     assert_eq!(
         header,
         Header {
             kind: 1,
             flags: 1,
             base_offset: 5,
-            max_timestamp: BEGIN_MS + 9,
-            append_time: BEGIN_MS + 2500,
+            max_timestamp: TIME + 9,
+            append_time: header.append_time,
             nonce: header.nonce,
             producer_id: id,
             lease_ms: 43_200_000,
             app_sequence: -1,
-            opened: opened + 2,
+            opened: opened[1],
             ..Header::default()
         }
     );
     assert_eq!(seal, header.object(&[]));
 
     client.topics().delete("orders").await.unwrap();
-    let deleted = json(&lab, &topic_key("orders", 1));
+    let deleted = json(store, &topic_key("orders", 1)).await;
     assert_eq!((&deleted["deleted"], &deleted["incarnation"]), (&json!(true), &json!(0)));
     for partition in 0..12 {
-        let dir = format!("meta/logs/orders/0/{partition:05}/");
-        let ends = lab.store.keys(&dir).into_iter().filter(|key| key.ends_with("/end"));
+        let dir = format!("meta/logs/orders/0/{partition:05}");
+        let ends = store.keys(&dir).await.into_iter().filter(|key| key.ends_with("/end"));
         let last = ends.max().expect("an end");
-        assert_eq!(json(&lab, &last)["closed"], json!(true), "{last}");
+        assert_eq!(json(store, &last).await["closed"], json!(true), "{last}");
     }
     client.topics().create("orders", TopicConfig::new()).await.unwrap();
     let producer = client.producer("orders").build().await.unwrap();
     producer.send(Record::value("anew")).await.unwrap();
-    assert_eq!(json(&lab, &topic_key("orders", 2))["incarnation"], json!(1));
-    assert!(!lab.store.object("data/orders/1/00000/000000000/000/000").is_empty());
+    assert_eq!(json(store, &topic_key("orders", 2)).await["incarnation"], json!(1));
+    assert!(!store.object("data/orders/1/00000/000000000/000/000").await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,8 +226,8 @@ async fn leases_follow_from_the_least_age() {
         client.topics().create("t", TopicConfig::new().min_expiry(min_expiry)).await.unwrap();
         let producer = client.producer("t").build().await.unwrap();
         producer.send(Record::value("v")).await.unwrap();
-        assert_eq!(json(&lab, &topic_key("t", 0))["min_expiry_ms"], expiry);
-        let open = json(&lab, &block_key("t", 0, "open"));
+        assert_eq!(parse(&lab.store.object(&topic_key("t", 0)))["min_expiry_ms"], expiry);
+        let open = parse(&lab.store.object(&block_key("t", 0, "open")));
         assert_eq!((&open["lease_ms"], &open["min_expiry_ms"]), (&json!(lease), &expiry));
         let header = Header::parse(&lab.store.object(&slot_key("t", 0, 0)));
         assert_eq!(header.lease_ms, lease);
@@ -215,25 +238,37 @@ async fn leases_follow_from_the_least_age() {
         let flags = |key: &str| Header::parse(&lab.store.object(key)).flags;
         assert_eq!((flags(&slot_key("t", 0, 0)), flags(&slot_key("t", 0, 1))), (0, 1));
         assert_eq!(flags(&slot_key("t", 1, 0)), 0);
-        assert_eq!(json(&lab, &block_key("t", 0, "end"))["verdict"], json!({"slots": 2}));
+        assert_eq!(
+            parse(&lab.store.object(&block_key("t", 0, "end")))["verdict"],
+            json!({"slots": 2})
+        );
     }
 }
 
 /// A log that another program wrote by the format, and the library goes on with.
-#[tokio::test(start_paused = true)]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_others_write_by_the_format_is_read_and_gone_on_with() {
-    let lab = Lab::new();
-    let opened = BEGIN_MS / 1000;
-    lab.store.replace(
-        &topic_key("t", 0),
-        r#"{"format":1,"incarnation":0,"deleted":false,"partitions":1,"min_expiry_ms":null,
+    for store in stores() {
+        assert_read_and_gone_on_with(&store).await;
+    }
+}
+
+async fn assert_read_and_gone_on_with(store: &TestStore) {
+    store
+        .replace(
+            &topic_key("t", 0),
+            r#"{"format":1,"incarnation":0,"deleted":false,"partitions":1,"min_expiry_ms":null,
             "slots":1000,"created_ms":0,"nonce":"another program"}"#,
-    );
-    lab.store.replace(
-        &block_key("t", 0, "open"),
-        r#"{"format":1,"base_offset":100,"max_timestamp":null,"lease_ms":43200000,
+        )
+        .await;
+    store
+        .replace(
+            &block_key("t", 0, "open"),
+            r#"{"format":1,"base_offset":100,"max_timestamp":null,"lease_ms":43200000,
             "min_expiry_ms":null,"slots":3,"max_records":7}"#,
-    );
+        )
+        .await;
+    let opened = store.stamp(&block_key("t", 0, "open")).await;
     // A fence is passed over; a batch; a batch that was delivered twice would be another's problem.
     let common = Header {
         base_offset: 100,
@@ -246,7 +281,7 @@ async fn what_others_write_by_the_format_is_read_and_gone_on_with() {
         nonce: 1,
         ..Header::default()
     };
-    lab.store.replace(&slot_key("t", 0, 0), Header { kind: 2, ..common.clone() }.object(&[]));
+    store.replace(&slot_key("t", 0, 0), Header { kind: 2, ..common.clone() }.object(&[])).await;
     let head = BatchHead {
         base_offset: 100,
         base_timestamp: 50,
@@ -268,20 +303,20 @@ async fn what_others_write_by_the_format_is_read_and_gone_on_with() {
         nonce: 2,
         ..common
     };
-    lab.store.replace(&slot_key("t", 0, 1), header.object(&bytes));
+    store.replace(&slot_key("t", 0, 1), header.object(&bytes)).await;
     // What is not of the format's names is nobody's.
     for stray in ["data/t/0/00000/000000000/000.abc-0", "meta/logs/t/0/00000/README"] {
-        lab.store.replace(stray, "stray");
+        store.replace(stray, "stray").await;
     }
 
-    let client = lab.client().await;
+    let client = store.connect().await;
     let producer = client.producer("t").build().await.unwrap();
     for (n, value) in ["c", "d"].into_iter().enumerate() {
         let ack = producer.send(Record::value(value).timestamp(61)).await.unwrap();
         assert_eq!(ack.offset, 102 + n as i64);
     }
     producer.close().await.unwrap();
-    let end = json(&lab, &block_key("t", 0, "end"));
+    let end = json(store, &block_key("t", 0, "end")).await;
     assert_eq!((&end["verdict"], &end["next_offset"]), (&json!({"slots": 3}), &json!(103)));
     let mut consumer = client.consumer().topic("t").until(Until::Latest).build().await.unwrap();
     let (records, error) = read_on(&mut consumer).await;

@@ -16,7 +16,89 @@ use std::sync::Arc;
 use std::time::Duration;
 use support::format::{BatchHead, BatchRecord, Header, batch, block_key, slot_key};
 use support::lab::{BEGIN_MS, Counts, Lab, Op, SECOND, answer_get, time, within};
-use support::{offsets, read_on};
+use support::{numbered, offsets, read_on, stores};
+
+/// The same on every store, and each request is paid for: puts, gets, lists and deletes.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_store_is_asked_as_often_for_the_same() {
+    for store in stores() {
+        let client = store.connect().await;
+        let mut counted = client.request_counts();
+        let mut assert_cost = |what: &str, expected: [u64; 4]| {
+            let now = client.request_counts();
+            let c = now.since(std::mem::replace(&mut counted, now));
+            assert_eq!([c.puts, c.gets, c.lists, c.deletes], expected, "{what}");
+        };
+        let config = TopicConfig::new().slots_per_block(10);
+        client.topics().create("t", config.clone()).await.unwrap();
+        assert_cost("create, and the look at what the store is", [3, 1, 1, 1]);
+        client.topics().create("u", config.clone()).await.unwrap();
+        assert_cost("create", [1, 0, 1, 0]);
+        client.topics().ensure("t", config).await.unwrap();
+        assert_cost("ensure", [0, 1, 1, 0]);
+        client.topics().list().await.unwrap();
+        assert_cost("list", [0, 2, 3, 0]);
+        let producer = client.producer("t").build().await.unwrap();
+        assert_cost("a producer", [0, 1, 1, 0]);
+        producer.send(Record::value("0")).await.unwrap();
+        assert_cost("the first append", [2, 2, 2, 0]);
+        for n in 1..25 {
+            producer.send(Record::value(n.to_string())).await.unwrap();
+            match n % 10 {
+                // The end of a block, the beginning of the next, and when that was.
+                0 => assert_cost("an append to a new block", [3, 1, 0, 0]),
+                _ => assert_cost("an append", [1, 0, 0, 0]),
+            }
+        }
+        producer.append(0, numbered(25..1025), None).await.unwrap();
+        assert_cost("a thousand records at once", [1, 0, 0, 0]);
+        producer.close().await.unwrap();
+        assert_cost("close: a seal, a look whether that was in time, and an end", [2, 1, 0, 0]);
+        let offsets = client.offsets("t");
+        assert_eq!(offsets.latest(0).await.unwrap(), 1025);
+        assert_cost("the tail", [0, 3, 4, 0]);
+        offsets.earliest(0).await.unwrap();
+        assert_cost("the beginning", [0, 6, 7, 0]);
+        client.verify("t", |_| {}).await.unwrap();
+        assert_cost("verify", [0, 37, 7, 0]);
+        client.topics().delete("t").await.unwrap();
+        assert_cost("delete", [5, 10, 11, 1]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_costs_as_much_on_every_store() {
+    for store in stores() {
+        for (slots, appends) in [(1000, 3), (7, 1), (7, 28), (7, 33)] {
+            for closed in [false, true] {
+                let store = store.fresh();
+                let client = store.connect().await;
+                let config = TopicConfig::new().slots_per_block(slots);
+                client.topics().create("t", config).await.unwrap();
+                let producer = client.producer("t").build().await.unwrap();
+                for record in numbered(0..appends) {
+                    producer.send(record).await.unwrap();
+                }
+                if closed {
+                    producer.close().await.unwrap();
+                }
+                let consumer = client.consumer().topic("t").until(Until::Latest);
+                let mut consumer = consumer.build().await.unwrap();
+                let before = client.request_counts();
+                let (records, error) = read_on(&mut consumer).await;
+                assert!(error.is_none(), "{error:?}");
+                assert_eq!(records.len(), appends as usize);
+                let (gets, lists) = requests(&client.request_counts().since(before));
+                let slots_written = store.keys("data").await.len() as u64;
+                let opened = store.keys("meta/logs").await;
+                let blocks = opened.iter().filter(|key| key.ends_with("/open")).count() as u64;
+                let case = format!("{appends} appends, {slots} slots, closed {closed}: {gets}");
+                assert_eq!(lists, 0, "{case}");
+                assert!((appends as u64..=slots_written + 3 * blocks).contains(&gets), "{case}");
+            }
+        }
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn an_append_is_one_put_and_a_finished_block_three_small_requests_more() {
