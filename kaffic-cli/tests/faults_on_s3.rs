@@ -18,7 +18,7 @@ use support::load::{
 const EACH: u64 = 20_000;
 const ALL: usize = (PRODUCERS * EACH) as usize;
 /// Records of a producer that may be under way, so that there are many batches.
-const WINDOW: usize = 500;
+const WINDOW: usize = 1000;
 const PARTITIONS: &str = "3";
 const KILLS: usize = 10;
 
@@ -56,7 +56,7 @@ fn requests_that_fail_in_every_way_lose_and_double_nothing() {
     let config = Config::new(server.endpoint()).seed(seed).rates(twentieth_each());
     let proxy = FaultProxy::start(config).unwrap();
     let endpoint = proxy.endpoint();
-    let changed = [("endpoint", endpoint.as_str()), ("request_timeout", "2s")];
+    let changed = [("endpoint", endpoint.as_str()), ("request_timeout", "1s")];
     let faulty = Store::at(&url, server.options(&changed));
     let begun = Instant::now();
     std::thread::scope(|scope| {
