@@ -5,42 +5,26 @@
 
 mod support;
 
-use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use support::{Store, signal, start};
+use std::collections::HashSet;
+use std::io::BufReader;
+use support::Store;
+use support::load::{
+    Acked, Follower, PRODUCERS, Progress, Read, Reported, check, check_records, feed, line,
+    produce_from_all, producer_process, read_all, read_report, seed,
+};
 
-const PRODUCERS: u64 = 4;
-const KEYS: u64 = 100;
-
-/// A line of a report.
-#[derive(Debug, Deserialize)]
-struct Reported {
-    line: usize,
-    partition: u32,
-    offset: i64,
-}
-
-/// A record as read back.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Read {
-    partition: u32,
-    offset: i64,
-    key: String,
-    value: String,
-}
-
-/// An acknowledged record.
-#[derive(Debug)]
-struct Acked {
-    producer: u64,
-    seq: u64,
-    value: String,
-    partition: u32,
-    offset: i64,
+#[test]
+fn four_producers_and_a_follower() {
+    let count = 100_000;
+    let store = Store::with_topic("t", 3);
+    std::thread::scope(|scope| {
+        let follower = Follower::start(&store, scope);
+        let acked = produce_from_all(&store, count, usize::MAX, &Progress::default());
+        let read = read_all(&store);
+        assert_eq!(read.len() as u64, PRODUCERS * count);
+        let followed = follower.finish(read.len());
+        check(&store, &acked, &read, &followed);
+    });
 }
 
 /// Chance that can be had again.
@@ -54,174 +38,6 @@ impl Chance {
         self.0 ^= self.0 << 17;
         1 + (self.0 >> 11) % most.max(1)
     }
-}
-
-/// The line of a record: `p<producer>-k<key>|<value>`.
-fn line(producer: u64, seq: u64, value: &str) -> String {
-    format!("p{producer}-k{}|{value}\n", seq % KEYS)
-}
-
-fn producer_process(store: &Store) -> Child {
-    start(&mut store.command(&["produce", "t", "--report", "--key-separator", "|"]))
-}
-
-/// Reads a report to its end, counting what it has `seen`. A line that a kill cut short does not
-/// count.
-fn read_report(mut report: impl BufRead, seen: &AtomicUsize) -> Vec<Reported> {
-    let mut found = Vec::new();
-    let mut line = String::new();
-    loop {
-        line.clear();
-        report.read_line(&mut line).unwrap();
-        if !line.ends_with('\n') {
-            return found;
-        }
-        found.push(serde_json::from_str(&line).unwrap());
-        seen.store(found.len(), Ordering::Release);
-    }
-}
-
-/// Sends all of `lines`, then closes or keeps standard input.
-fn feed(mut stdin: ChildStdin, lines: &[String], keep: bool) -> Option<ChildStdin> {
-    for some in lines.chunks(1000) {
-        if stdin.write_all(some.concat().as_bytes()).is_err() {
-            // It was killed.
-            return None;
-        }
-    }
-    keep.then_some(stdin)
-}
-
-/// A process that follows the topic; what it prints can be awaited.
-struct Follower {
-    child: Child,
-    printed: mpsc::Receiver<Read>,
-}
-
-impl Follower {
-    fn start<'scope>(store: &Store, scope: &'scope std::thread::Scope<'scope, '_>) -> Self {
-        let mut child =
-            start(&mut store.command(&["consume", "t", "--follow", "--format", "json"]));
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, printed) = mpsc::channel();
-        scope.spawn(move || {
-            for line in lines {
-                let _ = sender.send(serde_json::from_str(&line.unwrap()).unwrap());
-            }
-        });
-        Self { child, printed }
-    }
-
-    /// Waits for `count` records, ends the process, and gives all that it printed.
-    fn finish(mut self, count: usize) -> Vec<Read> {
-        let mut found: Vec<Read> = self.printed.iter().take(count).collect();
-        signal(&self.child, "INT");
-        found.extend(self.printed.iter());
-        assert_eq!(self.child.wait().unwrap().code(), Some(130));
-        found
-    }
-}
-
-/// A failed test must not wait for it.
-impl Drop for Follower {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-    }
-}
-
-fn read_all(store: &Store) -> Vec<Read> {
-    let text = store.ok(&["consume", "t", "--format", "json"], b"");
-    serde_json::Deserializer::from_slice(&text).into_iter().map(|read| read.unwrap()).collect()
-}
-
-fn by_partition(read: &[Read]) -> BTreeMap<u32, Vec<&Read>> {
-    let mut partitions: BTreeMap<u32, Vec<&Read>> = BTreeMap::new();
-    for record in read {
-        partitions.entry(record.partition).or_default().push(record);
-    }
-    partitions
-}
-
-/// What must hold whatever happened to the producers.
-fn check(store: &Store, acked: &[Acked], read: &[Read], followed: &[Read]) {
-    let partitions = by_partition(read);
-    for (partition, records) in &partitions {
-        let dense = records.iter().enumerate().all(|(i, record)| record.offset == i as i64);
-        assert!(dense, "offsets of partition {partition} are not 0, 1, 2 and so on");
-    }
-    assert!(partitions == by_partition(followed), "the follower saw something else");
-
-    let mut places = HashMap::new();
-    for record in read {
-        let place = (record.partition, record.offset);
-        if let Some(other) = places.insert(record.value.as_str(), place) {
-            panic!("{} is at {other:?} and at {place:?}", record.value);
-        }
-    }
-    for Acked { value, partition, offset, .. } in acked {
-        let place = Some((*partition, *offset));
-        assert_eq!(places.get(value.as_str()).copied(), place, "{value} was acknowledged");
-    }
-
-    let mut last: HashMap<(u64, u64), (u64, u32, i64)> = HashMap::new();
-    let mut in_order: Vec<&Acked> = acked.iter().collect();
-    in_order.sort_by_key(|acked| (acked.producer, acked.seq));
-    for Acked { producer, seq, partition, offset, .. } in in_order {
-        let before = last.insert((*producer, seq % KEYS), (*seq, *partition, *offset));
-        if let Some((before, at_partition, at_offset)) = before {
-            assert_eq!(at_partition, *partition, "a key of producer {producer} moved");
-            assert!(at_offset < *offset, "producer {producer}: {seq} came before {before}");
-        }
-    }
-    store.ok(&["verify", "t"], b"");
-}
-
-/// Sends `count` records from one process and gives what it acknowledged.
-fn produce_all(store: &Store, producer: u64, count: u64) -> Vec<Acked> {
-    let value = |seq: u64| format!("p{producer}-{seq}");
-    let lines: Vec<String> = (0..count).map(|seq| line(producer, seq, &value(seq))).collect();
-    let mut child = producer_process(store);
-    let stdin = child.stdin.take().unwrap();
-    let report = BufReader::new(child.stdout.take().unwrap());
-    let reported = std::thread::scope(|scope| {
-        scope.spawn(|| feed(stdin, &lines, false));
-        read_report(report, &AtomicUsize::new(0))
-    });
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(reported.len() as u64, count);
-    reported
-        .into_iter()
-        .enumerate()
-        .map(|(i, Reported { line, partition, offset })| {
-            assert_eq!(line, i + 1);
-            let seq = i as u64;
-            Acked { producer, seq, value: value(seq), partition, offset }
-        })
-        .collect()
-}
-
-#[test]
-fn four_producers_and_a_follower() {
-    let count = 100_000;
-    let store = Store::with_topic("t", 3);
-    std::thread::scope(|scope| {
-        let follower = Follower::start(&store, scope);
-        let producers: Vec<_> = (0..PRODUCERS)
-            .map(|producer| {
-                scope.spawn({
-                    let store = &store;
-                    move || produce_all(store, producer, count)
-                })
-            })
-            .collect();
-        let acked: Vec<Acked> =
-            producers.into_iter().flat_map(|producer| producer.join().unwrap()).collect();
-        let read = read_all(&store);
-        assert_eq!(read.len() as u64, PRODUCERS * count);
-        let followed = follower.finish(read.len());
-        check(&store, &acked, &read, &followed);
-    });
 }
 
 /// When a process is killed: at the latest when all that it was given is acknowledged.
@@ -245,13 +61,13 @@ impl Moment {
     }
 
     /// Looks until it has come.
-    fn wait(self, store: &Store, pid: u32, seen: &AtomicUsize, lines: usize) {
+    fn wait(self, store: &Store, pid: u32, seen: &Progress, lines: usize) {
         let mut puts = HashSet::new();
         let mut looks = 0;
         loop {
             looks += 1;
             puts.extend(being_put(store, pid));
-            let seen = seen.load(Ordering::Acquire);
+            let seen = seen.get();
             let come = match self {
                 Self::Reported(count) => seen >= count,
                 Self::Putting(count) => puts.len() >= count,
@@ -331,9 +147,9 @@ impl<'a> Stubborn<'a> {
         let pid = child.id();
         let stdin = child.stdin.take().unwrap();
         let report = BufReader::new(child.stdout.take().unwrap());
-        let seen = AtomicUsize::new(0);
+        let seen = Progress::default();
         let reported = std::thread::scope(|scope| {
-            let reading = scope.spawn(|| read_report(report, &seen));
+            let reading = scope.spawn(|| read_report(report, &[&seen]));
             // Standard input stays open, so that a process to be killed is there to be killed.
             let feeding = scope.spawn(|| feed(stdin, &lines, killed_at.is_some()));
             if let Some(moment) = killed_at {
@@ -362,11 +178,7 @@ impl<'a> Stubborn<'a> {
 
 #[test]
 fn fifty_kills() {
-    let seed = match std::env::var("KAFFIC_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => 20_260_131,
-    };
-    println!("KAFFIC_SEED={seed}");
+    let seed = seed();
     let store = Store::with_topic("t", 3);
     std::thread::scope(|scope| {
         let follower = Follower::start(&store, scope);
@@ -398,4 +210,69 @@ fn fifty_kills() {
         let followed = follower.finish(read.len());
         check(&store, &acked, &read, &followed);
     });
+}
+
+/// Four records of two producers, as they are when all is well.
+fn sound() -> (Vec<Acked>, Vec<Read>) {
+    let places = [(0, 0, 0, 0), (0, 100, 0, 2), (1, 0, 0, 1), (1, 1, 1, 0)];
+    let acked: Vec<Acked> = places
+        .into_iter()
+        .map(|(producer, seq, partition, offset)| Acked {
+            producer,
+            seq,
+            value: format!("p{producer}-{seq}"),
+            partition,
+            offset,
+        })
+        .collect();
+    let mut read: Vec<Read> = acked
+        .iter()
+        .map(|Acked { value, partition, offset, .. }| {
+            let (partition, offset) = (*partition, *offset);
+            Read { partition, offset, key: "k".into(), value: value.clone() }
+        })
+        .collect();
+    read.sort_by_key(|record| (record.partition, record.offset));
+    (acked, read)
+}
+
+/// A way to spoil what was acknowledged, read and followed, and what is said of it.
+type Spoilt = (fn(&mut Vec<Acked>, &mut Vec<Read>, &mut Vec<Read>), &'static str);
+
+#[test]
+fn the_check_notices_what_is_lost_doubled_or_out_of_order() {
+    let (acked, read) = sound();
+    check_records(&acked, &read, &read);
+    let spoilt: [Spoilt; 6] = [
+        (|_, read, followed| (read.remove(3), *followed = read.clone()).1, "was acknowledged"),
+        (|_, read, followed| (read.remove(0), *followed = read.clone()).1, "are not 0, 1, 2"),
+        (|_, _, followed| drop(followed.remove(1)), "the follower saw"),
+        (|_, _, followed| followed.swap(0, 1), "the follower saw"),
+        (
+            |_, read, followed| {
+                read.push(Read { partition: 1, offset: 1, ..read[0].clone() });
+                *followed = read.clone();
+            },
+            "is at (0, 0) and at (1, 1)",
+        ),
+        (
+            |acked, read, followed| {
+                (acked[0].offset, acked[1].offset) = (2, 0);
+                (read[0].offset, read[2].offset) = (2, 0);
+                read.swap(0, 2);
+                *followed = read.clone();
+            },
+            "100 came before 0",
+        ),
+    ];
+    for (spoil, said) in spoilt {
+        let (mut acked, mut read) = sound();
+        let mut followed = read.clone();
+        spoil(&mut acked, &mut read, &mut followed);
+        let noticed = std::panic::catch_unwind(|| check_records(&acked, &read, &followed));
+        let panic = noticed.expect_err(said);
+        let message = panic.downcast_ref::<String>().cloned();
+        let message = message.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        assert!(message.as_ref().is_some_and(|text| text.contains(said)), "{said}: {message:?}");
+    }
 }

@@ -6,6 +6,7 @@ import platform
 
 import sign
 import stores
+from audit import Receiver
 from process import Server
 
 BUCKET = "kaffic"
@@ -46,6 +47,15 @@ class SeaweedFS(S3Server):
 
     name, prefix, port_count = "seaweedfs", "KAFFIC_TEST_S3", 4
 
+    def __init__(self, tools, directory):
+        super().__init__(tools, directory)
+        self.audit = Receiver(self.data / "access.jsonl")
+        self.audit_settings = self.data / "audit.json"
+        self.audit_settings.write_text(json.dumps(self.audit.settings()))
+
+    def environment(self):
+        return {**super().environment(), f"{self.prefix}_LOG": str(self.audit.path)}
+
     def commands(self):
         s3, master, volume, filer = self.ports
         yield (
@@ -53,7 +63,8 @@ class SeaweedFS(S3Server):
             + [f"-master.port={master}", f"-volume.port={volume}"]
             + ["-master.volumeSizeLimitMB=256", "-master.electionTimeout=1s", "-master.telemetry=false"]
             + ["-volume.max=0", "-filer", f"-filer.port={filer}"]
-            + ["-s3", "-s3.iam.readOnly=false", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"],
+            + ["-s3", "-s3.iam.readOnly=false", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+            + [f"-s3.auditLogConfig={self.audit_settings}"],
             {"AWS_ACCESS_KEY_ID": self.access_key_id, "AWS_SECRET_ACCESS_KEY": self.secret_access_key},
         )
 

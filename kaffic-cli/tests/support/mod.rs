@@ -1,6 +1,8 @@
-//! The real command on a store in a temporary directory.
+//! The real command on a store: in a temporary directory, or wherever a URL says.
 
 #![allow(dead_code, reason = "every test binary uses a part of it")]
+
+pub(crate) mod load;
 
 use serde_json::Value;
 use std::io::Write;
@@ -8,14 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// A `file://` store that goes away with the test.
+/// A store by its URL; a `file://` store goes away with the test.
 pub(crate) struct Store {
-    directory: TempDir,
+    url: String,
+    options: String,
+    directory: Option<TempDir>,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", directory.path().display());
+        Self { url, options: String::new(), directory: Some(directory) }
     }
 
     /// A store with one topic.
@@ -25,18 +31,24 @@ impl Store {
         store
     }
 
+    /// The store that a URL and options name.
+    pub(crate) fn at(url: &str, options: String) -> Self {
+        Self { url: url.to_owned(), options, directory: None }
+    }
+
+    /// The directory of a `file://` store.
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        self.directory.as_ref().unwrap().path()
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("file://{}", self.path().display())
+        self.url.clone()
     }
 
     /// `kaffic ARGS` on this store.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = kaffic(args);
-        command.env("KAFFIC_STORE", self.url());
+        command.env("KAFFIC_STORE", &self.url).env("KAFFIC_STORE_OPTIONS", &self.options);
         command
     }
 
