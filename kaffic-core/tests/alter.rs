@@ -56,7 +56,8 @@ async fn two_who_alter_at_once_both_have_their_way() {
         one.alter("t", TopicChange::new().retention(Some(WEEK))),
         two.alter("t", TopicChange::new().max_record_bytes(Some(9))),
     );
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     let topic = lab.client().await.topics().describe("t").await.unwrap();
     assert_eq!((topic.retention, topic.max_record_bytes), (Some(WEEK), Some(9)));
 }
