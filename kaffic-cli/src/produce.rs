@@ -55,9 +55,10 @@ pub(crate) struct Args {
     /// Add a header to every record; may be repeated
     #[arg(long, short = 'H', value_name = "NAME=VALUE", value_parser = header)]
     header: Vec<Header>,
-    /// Wait this long for more lines before a batch is sent
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::linger)]
-    linger: Duration,
+    /// Wait this long for more lines before a batch is sent; by default not at all, or a little
+    /// while several partitions are written to
+    #[arg(long, value_name = "DURATION", value_parser = units::linger)]
+    linger: Option<Duration>,
     /// The size at which a batch is full, before compression
     #[arg(long, value_name = "SIZE", value_parser = units::batch_bytes)]
     batch_bytes: Option<usize>,
@@ -125,7 +126,10 @@ pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Resu
 
 async fn producer(store: &Place, args: &Args) -> Result<Producer, Stop> {
     let client = store.connect().await?;
-    let mut builder = client.producer(&args.topic).linger(args.linger);
+    let mut builder = client.producer(&args.topic);
+    if let Some(linger) = args.linger {
+        builder = builder.linger(linger);
+    }
     if let Some(codec) = args.compression {
         builder = builder.compression(codec.into());
     }

@@ -123,12 +123,13 @@ impl Process {
     fn start(store: &Place, args: &Args, topic: &str) -> Result<Self, Stop> {
         let program = std::env::current_exe().map_err(failed)?;
         let codec = args.shape.compression.to_possible_value();
+        let linger = args.shape.linger.map(milliseconds);
         let batch_bytes = args.shape.batch_bytes.map(|bytes| bytes.to_string());
         let mut child = Command::new(program)
             .args(store.arguments())
             .args(["bench-writer", topic])
             .args(["--record-size", &args.shape.record_size.to_string()])
-            .args(["--linger", &milliseconds(args.shape.linger)])
+            .args(linger.iter().flat_map(|linger| ["--linger", linger]))
             .args(codec.iter().flat_map(|codec| ["--compression", codec.get_name()]))
             .args(batch_bytes.iter().flat_map(|bytes| ["--batch-bytes", bytes]))
             .stdin(Stdio::piped())

@@ -52,7 +52,7 @@ stored in the same span of time, and compares with a single one. Jain's index is
 the same.
 
 JSON: kaffic (the version), store, record_size, rate (records_per_s that were asked for, or null),
-partitions, linger_ms, compression, peak_memory_bytes, and an object for each phase: produce,
+partitions, linger_ms (null: the library's), compression, peak_memory_bytes, and an object for each phase: produce,
 catch_up, end_to_end. A phase has records, bytes (of values), seconds, records_per_s, mib_per_s and
 requests (puts, gets, lists, deletes, put_bytes, get_bytes); a producing one has ack_ms, from
 enqueueing to acknowledgement; end_to_end has latency_ms, from enqueueing until the consumer has
@@ -106,9 +106,9 @@ pub(crate) struct Shape {
     /// The size of values, 8 bytes at least
     #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = record_size)]
     record_size: u64,
-    /// How long a batch waits for more records
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::linger)]
-    linger: Duration,
+    /// How long a batch waits for more records; by default as the library finds best
+    #[arg(long, value_name = "DURATION", value_parser = units::linger)]
+    linger: Option<Duration>,
     /// The size at which a batch is full
     #[arg(long, value_name = "SIZE", value_parser = units::batch_bytes)]
     batch_bytes: Option<usize>,
@@ -120,8 +120,10 @@ pub(crate) struct Shape {
 impl Shape {
     /// A producer of such records.
     fn producer(&self, client: &Kaffic, topic: &str) -> ProducerBuilder {
-        let builder =
-            client.producer(topic).linger(self.linger).compression(self.compression.into());
+        let mut builder = client.producer(topic).compression(self.compression.into());
+        if let Some(linger) = self.linger {
+            builder = builder.linger(linger);
+        }
         match self.batch_bytes {
             Some(bytes) => builder.batch_bytes(bytes),
             None => builder,

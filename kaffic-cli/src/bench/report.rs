@@ -16,7 +16,7 @@ pub(super) struct Report {
     /// Records a second that were asked for; none is as fast as possible.
     pub(super) rate: Option<f64>,
     pub(super) partitions: u32,
-    pub(super) linger_ms: f64,
+    pub(super) linger_ms: Option<f64>,
     pub(super) compression: String,
     pub(super) produce: Produce,
     pub(super) catch_up: Read,
@@ -123,7 +123,7 @@ impl Report {
             record_size: args.shape.record_size,
             rate,
             partitions: args.partitions,
-            linger_ms: args.shape.linger.as_secs_f64() * 1e3,
+            linger_ms: args.shape.linger.map(|linger| linger.as_secs_f64() * 1e3),
             compression: codec.map(|codec| codec.get_name().to_owned()).unwrap_or_default(),
             produce,
             catch_up,

@@ -12,15 +12,11 @@ pub(super) fn report(report: &Report, out: &mut Vec<u8>) {
         Some(rate) => format!("{rate:.0} records/s"),
         None => "as fast as possible".to_owned(),
     };
+    let linger = report.linger_ms.map_or("by default".to_owned(), |ms| format!("{ms} ms"));
     let _ = writeln!(
         out,
-        "kaffic {} on {}: values of {} bytes, {} partition(s), linger {} ms, compression {}, {rate}",
-        report.kaffic,
-        report.store,
-        report.record_size,
-        report.partitions,
-        report.linger_ms,
-        report.compression
+        "kaffic {} on {}: values of {} bytes, {} partition(s), linger {linger}, compression {}, {rate}",
+        report.kaffic, report.store, report.record_size, report.partitions, report.compression
     );
     produce("produce", &report.produce, out);
     requests("requests", &report.produce.requests, out);

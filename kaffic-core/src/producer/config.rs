@@ -30,7 +30,7 @@ pub enum WhenFull {
 
 #[derive(Debug, Clone)]
 pub(super) struct Config {
-    pub(super) linger: Duration,
+    pub(super) linger: Option<Duration>,
     pub(super) batch_bytes: Option<usize>,
     pub(super) max_in_flight_bytes: usize,
     pub(super) max_record_bytes: usize,
@@ -70,7 +70,7 @@ pub struct ProducerBuilder {
 impl ProducerBuilder {
     pub(crate) fn new(context: Arc<Context>, topic: &str) -> Self {
         let config = Config {
-            linger: Duration::ZERO,
+            linger: None,
             batch_bytes: None,
             max_in_flight_bytes: 64 << 20,
             max_record_bytes: 16 << 20,
@@ -81,10 +81,12 @@ impl ProducerBuilder {
         Self { context, topic: topic.to_owned(), config, create: None, min_expiry: None }
     }
 
-    /// How long a batch waits for more records: 0 by default, that is, it goes as soon as the one
-    /// before it is acknowledged, and grows until then.
+    /// How long a batch waits for more records. By default it goes as soon as the one before it is
+    /// acknowledged, and grows until then; and while other partitions are written to as well, it
+    /// waits one put time for each of them, up to 250 ms, so that many partitions don't make many
+    /// times the puts. 0 is never to wait.
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.config.linger = linger;
+        self.config.linger = Some(linger);
         self
     }
 
@@ -188,10 +190,11 @@ impl Config {
         }
         check("max_in_flight_bytes", self.max_in_flight_bytes, 1 << 10, u32::MAX as usize)?;
         check("max_record_bytes", self.max_record_bytes, 1, 32 << 20)?;
-        if self.delivery_timeout.is_zero() || self.linger > self.delivery_timeout {
+        let linger = self.linger.unwrap_or_default();
+        if self.delivery_timeout.is_zero() || linger > self.delivery_timeout {
             return Err(Error::invalid(format!(
-                "delivery_timeout is {:?} and linger {:?}; the first must be the longer",
-                self.delivery_timeout, self.linger
+                "delivery_timeout is {:?} and linger {linger:?}; the first must be the longer",
+                self.delivery_timeout
             )));
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 use super::batch_size::BatchSize;
 use super::config::Config;
+use super::linger::{Busy, Linger};
 use super::ticket::{Completion, Outcome, Ticket, completion, outcome};
 use crate::batch::BatchBuilder;
 use crate::env::Env;
@@ -33,6 +34,7 @@ pub(super) struct Lane {
 #[derive(Debug)]
 struct State {
     batch_size: BatchSize,
+    linger: Linger,
     open: Option<Gathering>,
     full: VecDeque<Gathering>,
     /// What the task is appending now.
@@ -44,9 +46,10 @@ struct State {
 }
 
 impl State {
-    fn new(batch_size: BatchSize) -> Self {
+    fn new(batch_size: BatchSize, linger: Linger) -> Self {
         Self {
             batch_size,
+            linger,
             open: None,
             full: VecDeque::new(),
             under_way: None,
@@ -92,11 +95,13 @@ impl Lane {
         log: Arc<Log>,
         config: Config,
         room: Arc<Semaphore>,
+        busy: &Busy,
     ) -> Arc<Self> {
+        let linger = Linger::new(config.linger, busy.clone());
         let lane = Arc::new(Self {
             partition,
             env: Arc::clone(&log.env),
-            state: Mutex::new(State::new(config.batch_size())),
+            state: Mutex::new(State::new(config.batch_size(), linger)),
             config,
             room,
             work: Notify::new(),
@@ -139,6 +144,7 @@ impl Lane {
             let full = state.open.take();
             state.full.extend(full);
         }
+        state.linger.set_busy(true);
         drop(state);
         if begun || full {
             self.work.notify_one();
@@ -169,6 +175,7 @@ impl Lane {
             timestamp: records.first().map_or(0, |(_, timestamp)| *timestamp),
         };
         state.full.push_back(batch);
+        state.linger.set_busy(true);
         drop(state);
         self.work.notify_one();
         Ok(ticket)
@@ -254,7 +261,7 @@ impl Lane {
                 let mut state = self.state();
                 let urgent = state.flushing || state.closing.is_some();
                 let lingered = state.open.as_ref().map(|batch| {
-                    (batch.born + self.config.linger).saturating_sub(self.env.monotonic())
+                    (batch.born + state.linger.time()).saturating_sub(self.env.monotonic())
                 });
                 let next = match (state.full.pop_front(), lingered) {
                     (Some(full), _) => Some(full),
@@ -290,15 +297,22 @@ impl Lane {
             Ok(encoded) => appender.append(&encoded, expected, deadline).await,
             Err(error) => Err(error),
         };
-        if full && outcome.is_ok() {
-            let took = self.env.monotonic().saturating_sub(begun);
-            self.state().batch_size.written(bytes, took);
-        }
         if let Err(error) = &outcome {
             tracing::debug!(%error, partition = self.partition, "a batch failed");
         }
         self.room.add_permits(room);
+        let written = outcome.is_ok();
         done.send(outcome).ok();
-        self.state().under_way = None;
+        let took = self.env.monotonic().saturating_sub(begun);
+        let mut state = self.state();
+        state.under_way = None;
+        if written {
+            state.linger.written(took);
+            if full {
+                state.batch_size.written(bytes, took);
+            }
+        }
+        let left = state.open.is_some() || !state.full.is_empty();
+        state.linger.set_busy(left);
     }
 }

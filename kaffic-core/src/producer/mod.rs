@@ -4,6 +4,7 @@
 mod batch_size;
 mod config;
 mod lane;
+mod linger;
 mod partitioner;
 mod ticket;
 
@@ -20,6 +21,7 @@ use crate::topic::TopicDescription;
 use config::Config;
 use futures_util::future::join_all;
 use lane::Lane;
+use linger::Busy;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
@@ -60,6 +62,7 @@ struct Inner {
     min_expiry: Option<MinExpiry>,
     lanes: Box<[OnceLock<Arc<Lane>>]>,
     room: Arc<Semaphore>,
+    busy: Busy,
     /// Where records without a key go.
     sticky: AtomicU32,
     closed: AtomicBool,
@@ -90,6 +93,7 @@ impl Producer {
                 min_expiry,
                 lanes,
                 room,
+                busy: Busy::default(),
                 sticky,
                 closed,
             }),
@@ -306,7 +310,7 @@ impl Inner {
                 settings.min_expiry = min_expiry;
             }
             let log = self.context.log(self.topic.log_id(partition), settings);
-            Lane::start(partition, log, self.config.clone(), Arc::clone(&self.room))
+            Lane::start(partition, log, self.config.clone(), Arc::clone(&self.room), &self.busy)
         })
     }
 }
