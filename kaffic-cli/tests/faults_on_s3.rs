@@ -3,6 +3,7 @@
 //! said; `scripts/servers/faults` has one.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::disallowed_methods, reason = "how long it took is printed")]
 
 mod support;
 

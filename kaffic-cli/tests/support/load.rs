@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) const PRODUCERS: u64 = 4;
 pub(crate) const KEYS: u64 = 100;
 /// A follower that prints nothing for so long never will.
-const SILENCE: Duration = Duration::from_secs(180);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A line of a report.
 #[derive(Debug, Deserialize)]
