@@ -156,10 +156,20 @@ async fn print(
         let at_most = portion.min(usize::try_from(max - count).unwrap_or(usize::MAX));
         // What is not printed yet must not wait for what may never come.
         let wait = if out.is_empty() { IDLE_WAIT } else { Duration::ZERO };
-        let records = tokio::select! {
+        let polled = tokio::select! {
             biased;
             () = interrupt.wait() => return Err(Stop::Interrupted(None)),
-            records = consumer.poll(at_most, wait) => records?,
+            polled = consumer.poll(at_most, wait) => polled,
+        };
+        let records = match polled {
+            Ok(records) => records,
+            // Who follows waits for the store to come back.
+            Err(error) if args.follow && error.is_retriable() => {
+                say(&format!("{error}; trying again"));
+                out.flush()?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         if records.is_empty() {
             out.flush()?;

@@ -65,8 +65,12 @@ pub(crate) struct Args {
     /// Create the topic with N partitions if it does not exist
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     create_partitions: Option<u32>,
+    /// How long a line may take to be stored; 2 minutes by default
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    delivery_timeout: Option<Duration>,
     /// Print {"line":L,"partition":P,"offset":O} for every record once it is stored, in the order
-    /// of the lines, which count from 1
+    /// of the lines, which count from 1. A line that was read and failed has "outcome" and "error"
+    /// instead: "not_written", or "unknown" where it may be stored
     #[arg(long)]
     report: bool,
 }
@@ -135,6 +139,9 @@ async fn producer(store: &Place, args: &Args) -> Result<Producer, Stop> {
     }
     if let Some(bytes) = args.batch_bytes {
         builder = builder.batch_bytes(bytes);
+    }
+    if let Some(timeout) = args.delivery_timeout {
+        builder = builder.delivery_timeout(timeout);
     }
     if let Some(partitions) = args.create_partitions {
         builder = builder.create_topic(TopicConfig::new().partitions(partitions));

@@ -595,3 +595,44 @@ async fn a_fork_while_a_put_is_under_way_never_takes_another_s_batch_for_its_own
         assert_eq!(lab.client().await.verify("t", |_| {}).await.unwrap().issues, []);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_does_not_wait_for_a_look_at_others_slots_that_is_not_answered() {
+    let lab = Lab::new();
+    let client = topic(&lab, 100).await;
+    let short = client.producer("t").delivery_timeout(SECOND).build().await.unwrap();
+    let other = lab.client().await.producer("t").build().await.unwrap();
+    lab.store.always(Fault::Delay(SECOND / 25), Request::puts_slot);
+    for _ in 0..3 {
+        short.send(Record::value("a")).await.unwrap();
+        other.send(Record::value("b")).await.unwrap();
+    }
+    short.send(Record::value("a")).await.unwrap();
+    // It has just won and seen another writer, so it looks at what that one writes before its own
+    // next put.
+    lab.store.always(Fault::Stall, |request| request.op == Op::Get);
+    let begun = tokio::time::Instant::now();
+    within(short.send(Record::value("late"))).await.unwrap();
+    assert!(begun.elapsed() <= SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_whose_time_is_over_before_its_turn_is_not_put() {
+    let lab = Lab::new();
+    let client = topic(&lab, 100).await;
+    let builder = client.producer("t").delivery_timeout(SECOND).batch_bytes(1024);
+    let producer = builder.build().await.unwrap();
+    producer.send(Record::value("first")).await.unwrap();
+    lab.store.take_requests();
+    lab.store.always(Fault::Stall, Request::puts_slot);
+    let mut tickets = Vec::new();
+    for _ in 0..3 {
+        tickets.push(producer.enqueue(Record::value(vec![0; 2000])).await.unwrap());
+    }
+    let mut outcomes = Vec::new();
+    for ticket in tickets {
+        outcomes.push(within(ticket).await.unwrap_err().outcome());
+    }
+    assert_eq!(outcomes, [Outcome::Unknown, Outcome::NotWritten, Outcome::NotWritten]);
+    assert_eq!(lab.store.take_requests().iter().filter(|r| r.puts_slot()).count(), 1);
+}

@@ -4,7 +4,8 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::signals::Flag;
 use crate::stop::Stop;
-use kaffic_core::{Ack, Error, Ticket};
+use kaffic_core::{Ack, Error, Outcome, Ticket};
+use serde_json::json;
 use std::future::Future;
 use std::io::Write;
 use std::pin::pin;
@@ -81,7 +82,10 @@ impl Acks {
     fn take(&mut self, line: u64, outcome: Result<Ack, Error>) {
         let ack = match outcome {
             Ok(ack) => ack,
-            Err(error) => return self.fail(failed_line(line, error)),
+            Err(error) => {
+                self.report_failure(line, &error);
+                return self.fail(failed_line(line, error));
+            }
         };
         self.tally.acknowledged += 1;
         let Some(report) = &mut self.report else { return };
@@ -90,7 +94,22 @@ impl Acks {
             report.buffer(),
             "{{\"line\":{line},\"partition\":{partition},\"offset\":{offset}}}"
         );
-        if let Err(stop) = report.spill() {
+        self.spill();
+    }
+
+    fn report_failure(&mut self, line: u64, error: &Error) {
+        let Some(report) = &mut self.report else { return };
+        let outcome = match error.outcome() {
+            Outcome::Unknown => "unknown",
+            Outcome::NotWritten => "not_written",
+        };
+        let failure = json!({ "line": line, "outcome": outcome, "error": error.to_string() });
+        let _ = writeln!(report.buffer(), "{failure}");
+        self.spill();
+    }
+
+    fn spill(&mut self) {
+        if let Some(Err(stop)) = self.report.as_mut().map(Output::spill) {
             self.fail(stop);
             self.report = None;
         }

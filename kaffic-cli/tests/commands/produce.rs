@@ -1,6 +1,6 @@
 //! `kaffic produce`.
 
-use crate::support::{Store, signal, start, values};
+use crate::support::{Store, json_lines, signal, start, values};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -213,4 +213,23 @@ fn a_directory_is_no_input() {
     let store = Store::with_topic("t", 1);
     let errors = store.fails(&["produce", "t", "--file", store.path().to_str().unwrap()], 1);
     assert!(errors.starts_with("kaffic: 0 records stored; /"), "{errors}");
+}
+
+#[test]
+fn the_report_says_what_became_of_lines_that_failed() {
+    let store = Store::with_topic("t", 1);
+    store.ok(&["topic", "alter", "t", "--max-record-bytes", "100"], b"");
+    // The store goes away under the producer: its directory for slots is a file.
+    std::fs::create_dir_all(store.path().join("data/t/0/00000/000000000")).unwrap();
+    std::fs::write(store.path().join("data/t/0/00000/000000000/000"), b"in the way").unwrap();
+    let args = ["produce", "t", "--report", "--delivery-timeout", "300ms"];
+    let output = store.run(&args, b"one\ntwo\n");
+    assert_eq!(output.status.code(), Some(1));
+    for (reported, line) in json_lines(&output.stdout).iter().zip(1..) {
+        assert_eq!(reported["line"], line);
+        let outcome = reported["outcome"].as_str().unwrap();
+        assert!(["unknown", "not_written"].contains(&outcome), "{reported}");
+        assert!(!reported["error"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(json_lines(&output.stdout).len(), 2);
 }

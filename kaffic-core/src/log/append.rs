@@ -20,6 +20,9 @@ use position::Position;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How much longer than its turn a writer looks at what others wrote before it tries its own put.
+const TURN_LIMIT: Duration = Duration::from_millis(100);
+
 mod clock_watch;
 mod fairness;
 mod finish;
@@ -103,13 +106,17 @@ impl Appender {
     }
 
     /// Waits for this writer's turn, where others write to the same log, and then steps over what
-    /// they wrote meanwhile.
+    /// they wrote meanwhile, but not for long: records may be waiting, and the next append looks
+    /// again.
     pub(crate) async fn turn(&mut self) {
         let Some(wait) = self.fairness.wait(self.log.env.monotonic()) else { return };
         self.log.env.sleep(wait).await;
-        if self.position.is_some()
-            && let Err(error) = self.walk_from(self.fairness.others()).await
-        {
+        if self.position.is_none() {
+            return;
+        }
+        let env = Arc::clone(&self.log.env);
+        let walk = self.walk_from(self.fairness.others());
+        if let Some(Err(error)) = timeout(&*env, wait + TURN_LIMIT, walk).await {
             tracing::debug!(%error, "the next append looks again");
         }
     }
@@ -131,10 +138,13 @@ impl Appender {
             self.identity = Identity::new(&*self.log.env);
         }
         (self.in_doubt, self.trouble) = (false, None);
-        let sequence = self.identity.take_sequence(batch.count());
-        let mut attempt = Attempt { batch, sequence, expected, refreshed: false, sent: None };
         let env = Arc::clone(&self.log.env);
         let left = deadline.saturating_sub(env.monotonic());
+        if left.is_zero() {
+            return Err(self.timed_out());
+        }
+        let sequence = self.identity.take_sequence(batch.count());
+        let mut attempt = Attempt { batch, sequence, expected, refreshed: false, sent: None };
         let appended = timeout(&*env, left, self.try_append(&mut attempt)).await;
         let error = match appended {
             Some(Ok(offset)) => return Ok(offset),
