@@ -201,7 +201,7 @@ async fn offsets_that_are_not_there() {
         let mut consumer =
             client.consumer().topic("t").start(start).reset(Error).build().await.unwrap();
         producer.send(Record::value("5")).await.unwrap();
-        assert_eq!(offsets(&consumer.poll(10, SECOND).await.unwrap()), [5]);
+        assert_eq!(offsets(&consumer.poll(10, 120 * SECOND).await.unwrap()), [5]);
 
         assert_invalid(&consumer.seek("t", 0, Start::Offset(-1)).await.unwrap_err(), "negative");
         assert_invalid(&consumer.seek("t", 1, Start::Earliest).await.unwrap_err(), "partition 1");

@@ -5,9 +5,12 @@
 mod support;
 
 use kaffic_core::{Error, ErrorKind, Outcome, Record, Start, TopicConfig, Until};
+use std::time::Duration;
 use support::format::{block_key, slot_key, topic_key};
-use support::lab::SECOND;
 use support::{TestStore, numbered, offsets, read_all, read_on, stores, stores_for};
+
+/// How long anything is waited for that must come.
+const WAIT: Duration = Duration::from_secs(120);
 
 /// What a damaged object may hold.
 fn damages(whole: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
@@ -74,7 +77,7 @@ async fn read_up_to(store: &TestStore, key: &str, damaged: i64, what: &str) {
     assert_damaged(&error, key, what);
     assert_eq!(consumer.positions()[0].offset, damaged, "{what}");
     // It does not go away by itself.
-    let again = consumer.poll(10, SECOND).await.unwrap_err();
+    let again = consumer.poll(10, WAIT).await.unwrap_err();
     assert_damaged(&again, key, what);
 }
 

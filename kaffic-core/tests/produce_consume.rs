@@ -6,7 +6,7 @@ use kaffic_core::{Compression, ErrorKind, Record, Start, TopicConfig, Until};
 use std::time::Duration;
 use support::{read_all, stores};
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_come_back_whole_and_in_order() {
