@@ -450,6 +450,7 @@ impl Topics {
     pub async fn delete(&self, name: &str) -> Result<Deletion> {
         keys::check_topic_name(name)?;
         let store = &self.context.store;
+        store.check_contract().await?;
         let deleted = loop {
             let last = catalog::newest(store, name).await?.ok_or_else(|| not_found(name))?;
             if last.value.deleted {

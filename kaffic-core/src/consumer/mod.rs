@@ -19,6 +19,7 @@ use config::Config;
 use fetch::{Message, News};
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, BoxStream};
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -89,7 +90,7 @@ pub struct Consumer {
 #[derive(Debug)]
 struct Current {
     index: usize,
-    records: Records,
+    records: Peekable<Records>,
     key: String,
     next: Place,
     _held: Held,
@@ -122,7 +123,7 @@ impl Consumer {
     /// polling again tries again, and `seek` goes past.
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
         let mut out = Vec::new();
-        let deadline = self.env.monotonic() + wait;
+        let deadline = self.env.monotonic().saturating_add(wait);
         while out.len() < max && !self.exhausted {
             if self.current.is_some() {
                 self.drain_current(max, &mut out);
@@ -280,6 +281,7 @@ impl Consumer {
                     Ok(records) => {
                         let batch = *batch;
                         let (key, held) = (batch.key, batch.held);
+                        let records = records.peekable();
                         self.current = Some(Current { index, records, key, next, _held: held });
                     }
                     Err(error) => self.fail(index, error),
@@ -341,7 +343,11 @@ impl Consumer {
                 return;
             }
         }
-        self.current = Some(current);
+        match current.records.peek() {
+            Some(_) => self.current = Some(current),
+            // What was read whole may expire: nothing is looked for there any more.
+            None => self.assigned[index].place = current.next,
+        }
     }
 
     /// Counts a record against the consumer's limits, or says that it is beyond them.

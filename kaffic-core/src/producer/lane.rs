@@ -261,7 +261,10 @@ impl Lane {
                 let mut state = self.state();
                 let urgent = state.flushing || state.closing.is_some();
                 let lingered = state.open.as_ref().map(|batch| {
-                    (batch.born + state.linger.time()).saturating_sub(self.env.monotonic())
+                    batch
+                        .born
+                        .saturating_add(state.linger.time())
+                        .saturating_sub(self.env.monotonic())
                 });
                 let next = match (state.full.pop_front(), lingered) {
                     (Some(full), _) => Some(full),
@@ -291,7 +294,7 @@ impl Lane {
 
     async fn deliver(&self, appender: &mut Appender, batch: Gathering) {
         let Gathering { builder, born, full, room, expected, done, .. } = batch;
-        let deadline = born + self.config.delivery_timeout;
+        let deadline = born.saturating_add(self.config.delivery_timeout);
         let (bytes, begun) = (builder.len(), self.env.monotonic());
         let outcome = match builder.finish(self.config.compression.unwrap_or_default()) {
             Ok(encoded) => appender.append(&encoded, expected, deadline).await,
@@ -301,12 +304,10 @@ impl Lane {
             tracing::debug!(%error, partition = self.partition, "a batch failed");
         }
         self.room.add_permits(room);
-        let written = outcome.is_ok();
-        done.send(outcome).ok();
         let took = self.env.monotonic().saturating_sub(begun);
         let mut state = self.state();
         state.under_way = None;
-        if written {
+        if outcome.is_ok() {
             state.linger.written(took);
             if full {
                 state.batch_size.written(bytes, took);
@@ -314,5 +315,8 @@ impl Lane {
         }
         let left = state.open.is_some() || !state.full.is_empty();
         state.linger.set_busy(left);
+        drop(state);
+        // Last, so that whoever has heard of it finds nothing of it under way.
+        done.send(outcome).ok();
     }
 }

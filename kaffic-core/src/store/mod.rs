@@ -287,7 +287,7 @@ impl Store {
             self.counters.lists.fetch_add(1, Ordering::Relaxed);
             let request = self.inner.list_with_delimiter(Some(&path));
             match self.attempt("list", dir, request).await {
-                Ok(result) => return Ok(listing(&result)),
+                Ok(result) => return Ok(listing(&path, &result)),
                 Err(error) => self.again_or(error, tries).await?,
             }
         }
@@ -414,7 +414,7 @@ impl Store {
     }
 }
 
-fn listing(result: &object_store::ListResult) -> Listing {
+fn listing(dir: &Path, result: &object_store::ListResult) -> Listing {
     let dirs = result
         .common_prefixes
         .iter()
@@ -423,10 +423,36 @@ fn listing(result: &object_store::ListResult) -> Listing {
     let numbered = result
         .objects
         .iter()
+        // Some stores list an empty directory as an object in itself.
+        .filter(|meta| meta.location != *dir)
         .filter_map(|meta| {
             let number = parse_number(meta.location.filename()?)?;
             Some(Entry { number, stamp: meta.last_modified.timestamp() })
         })
         .collect();
     Listing { dirs, numbered }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_is_listed_as_an_object_in_itself_is_no_slot() {
+        let meta = |location: &str| object_store::ObjectMeta {
+            location: Path::from(location),
+            last_modified: Default::default(),
+            size: 0,
+            e_tag: None,
+            version: None,
+        };
+        let result = object_store::ListResult {
+            common_prefixes: vec![Path::from("data/t/000/005")],
+            objects: vec![meta("data/t/000/004"), meta("data/t/000/004/007")],
+            extensions: Default::default(),
+        };
+        let found = listing(&Path::from("data/t/000/004"), &result);
+        assert_eq!(found.numbered, [Entry { number: 7, stamp: 0 }]);
+        assert_eq!(found.numbered_dirs().collect::<Vec<_>>(), [5]);
+    }
 }
