@@ -16,6 +16,7 @@ mod signals;
 mod stop;
 mod store;
 mod topic;
+mod trim;
 mod units;
 mod verify;
 
@@ -63,6 +64,8 @@ enum Command {
     Consume(consume::Args),
     /// Read everything in a topic and say what is wrong and where
     Verify(verify::Args),
+    /// Remove the oldest records of a topic, where the storage has no lifecycle rules
+    Trim(trim::Args),
     /// Make a copied or restored store usable
     Adopt(adopt::Args),
     /// Try what kaffic needs on this store, and say what to expect of it
@@ -117,6 +120,7 @@ async fn run(cli: Cli) -> Result<(), Stop> {
         Command::Produce(args) => produce::run(&store, args, interrupt).await,
         Command::Consume(args) => consume::run(&store, args, interrupt).await,
         Command::Verify(args) => interrupt.cut(verify::run(&store, args)).await,
+        Command::Trim(args) => interrupt.cut(trim::run(&store, args)).await,
         Command::Adopt(args) => interrupt.cut(adopt::run(&store, args)).await,
         Command::Doctor(args) => interrupt.cut(doctor::run(&store, args)).await,
         Command::Bench(args) => bench::run(&store, args, interrupt).await,

@@ -24,7 +24,7 @@ Example:
 
 const ALTER_HELP: &str = "\
 A partition sees a new min-expiry with its next block, and a producer the other settings when it
-starts. Retention is applied by `kaffic compact`; where the storage has lifecycle rules use those.
+starts. Retention is applied by `kaffic trim`; where the storage has lifecycle rules use those.
 
 Examples:
   kaffic topic alter orders --retention 7d --compression zstd
@@ -33,10 +33,10 @@ Examples:
 /// What a topic may be set to besides min-expiry.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settings {
-    /// Records older than this are removed by `kaffic compact`: 7d, say; or default, to keep them
+    /// Records older than this are removed by `kaffic trim`: 7d, say; or default, to keep them
     #[arg(long, value_name = "DURATION", value_parser = units::or_default(units::duration))]
     retention: Option<OrDefault<Duration>>,
-    /// This much of a partition is left by `kaffic compact`: 10GiB, say; or default, to keep all
+    /// This much of a partition is left by `kaffic trim`: 10GiB, say; or default, to keep all
     #[arg(long, value_name = "SIZE", value_parser = units::or_default(units::size))]
     retention_bytes: Option<OrDefault<u64>>,
     /// The codec of producers that choose none; or default

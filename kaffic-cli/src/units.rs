@@ -1,6 +1,7 @@
 //! Durations, sizes, rates and times as people write them, and back.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use kaffic_core::env::{Env, SystemEnv};
 use kaffic_core::{Compression, MinExpiry};
 use std::time::Duration;
 
@@ -109,6 +110,18 @@ pub(crate) fn rfc3339(text: &str) -> Result<i64, String> {
         .map_err(|error| format!("{error}; write it like 2026-01-31T12:00:00Z"))?;
     let cut = i64::from(time.timestamp_subsec_nanos() % 1_000_000 != 0);
     Ok(time.timestamp_millis() + cut)
+}
+
+/// An RFC 3339 time, or that long ago, as a Unix millisecond.
+pub(crate) fn time_or_age(text: &str) -> Result<i64, String> {
+    match (rfc3339(text), duration(text)) {
+        (Ok(time), _) => Ok(time),
+        (_, Ok(age)) => {
+            let now = SystemEnv::new().now_ms();
+            Ok(now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+        }
+        _ => Err("write it like 2026-01-31T12:00:00Z, or 30d for that long ago".to_owned()),
+    }
 }
 
 /// A Unix millisecond as an RFC 3339 time; the bare number where no calendar reaches.

@@ -5,10 +5,11 @@ use crate::context::Context;
 use crate::doctor::{self, DoctorReport};
 use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
-use crate::log::{AdoptReport, Log};
+use crate::log::{AdoptReport, Log, TrimReport};
 use crate::producer::ProducerBuilder;
 use crate::store::{RequestCounts, Store, StoreOptions, check_local, open_url};
 use crate::topic::Topics;
+use crate::trim::{self, Trim};
 use crate::verify::{self, VerifyReport};
 use object_store::ObjectStore;
 use std::sync::Arc;
@@ -89,6 +90,29 @@ impl Kaffic {
     ) -> Result<VerifyReport> {
         let topic = self.topics().describe(topic).await?;
         verify::verify(&self.context, &topic, progress).await
+    }
+
+    /// Removes a topic's oldest records, where the storage has no lifecycle rules that do it: as
+    /// `trim` says, or by the topic's retention. It goes by whole blocks (1,000 batches, or some
+    /// hours), and leaves those that are younger than the topic's `min_expiry`. Readers find what is
+    /// gone expired.
+    ///
+    /// # Errors
+    /// `TopicNotFound`; `InvalidArgument` for a partition that is not there, if neither `trim` nor
+    /// the topic says what may go, or if its `min_expiry` is never.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("orders", Default::default()).await.unwrap();
+    /// use kaffic_core::Trim;
+    /// let report = client.trim("orders", Trim::before_offset(1_000_000)).await.unwrap();
+    /// assert_eq!((report.removed, report.remaining), (0, 0));
+    /// # });
+    /// ```
+    pub async fn trim(&self, topic: &str, trim: Trim) -> Result<TrimReport> {
+        let topic = self.topics().describe(topic).await?;
+        trim::trim(&self.context, &topic, &trim).await
     }
 
     /// Makes a copied or restored topic usable, whose newest blocks had no end when they were

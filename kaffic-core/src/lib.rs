@@ -40,6 +40,7 @@ mod record;
 mod slot;
 mod store;
 mod topic;
+mod trim;
 mod verify;
 
 pub use batch::Compression;
@@ -47,11 +48,12 @@ pub use client::{Kaffic, KafficBuilder, Offsets};
 pub use consumer::{Consumer, ConsumerBuilder, PartitionPosition, ResetPolicy, Start, Until};
 pub use doctor::{Check, CheckResult, DoctorReport, Load};
 pub use error::{Error, ErrorKind, Outcome, Result};
-pub use log::{AdoptReport, AdoptedBlock, Deletion, MinExpiry};
+pub use log::{AdoptReport, AdoptedBlock, Deletion, MinExpiry, TrimReport};
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record};
 pub use store::{RequestCounts, StoreOptions};
 pub use topic::{TopicChange, TopicConfig, TopicDescription, Topics};
+pub use trim::Trim;
 pub use verify::{VerifyIssue, VerifyReport};
 
 pub use bytes::Bytes;

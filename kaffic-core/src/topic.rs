@@ -64,14 +64,14 @@ impl TopicConfig {
         self
     }
 
-    /// How old records may get before `kaffic compact` removes them, where the storage has no
+    /// How old records may get before `kaffic trim` removes them, where the storage has no
     /// lifecycle rules; Kafka's `retention.ms`. Not set by default: they stay.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.change = self.change.retention(Some(retention));
         self
     }
 
-    /// How many bytes of a partition `kaffic compact` leaves, oldest records going first; Kafka's
+    /// How many bytes of a partition `kaffic trim` leaves, oldest records going first; Kafka's
     /// `retention.bytes`. Not set by default: all of them.
     pub fn retention_bytes(mut self, bytes: u64) -> Self {
         self.change = self.change.retention_bytes(Some(bytes));
@@ -245,9 +245,9 @@ pub struct TopicDescription {
     pub partitions: u32,
     /// The least age at which the storage may delete messages.
     pub min_expiry: MinExpiry,
-    /// How old records may get before `kaffic compact` removes them.
+    /// How old records may get before `kaffic trim` removes them.
     pub retention: Option<Duration>,
-    /// How many bytes of a partition `kaffic compact` leaves.
+    /// How many bytes of a partition `kaffic trim` leaves.
     pub retention_bytes: Option<u64>,
     /// The codec of producers that choose none themselves.
     pub compression: Option<Compression>,

@@ -108,7 +108,7 @@ def roles(store, policies):
     assert store.may(consumer, "consume", "orders") == expected
     store.may_not(consumer, "consume", "other", names="other/0/")
     store.may_not(consumer, "produce", "orders", stdin=b"x\n", names="meta/probe/")
-    store.may_not(consumer, "topic", "delete", "orders", names="meta/topics/orders")
+    store.may_not(consumer, "topic", "delete", "orders", names="meta/probe/")
 
     print("admin:")
     assert store.may(admin, "consume", "orders") == expected, "something was written that was forbidden"

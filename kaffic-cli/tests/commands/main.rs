@@ -10,4 +10,5 @@ mod produce;
 #[path = "../support/mod.rs"]
 mod support;
 mod topic;
+mod trim;
 mod verify;

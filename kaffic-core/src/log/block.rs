@@ -110,6 +110,13 @@ impl Lease {
         self.expiry_ms.is_some_and(|r| self.age_ms(now_ms) >= r - self.expiry_margin_ms())
     }
 
+    /// The stamp from which on whoever goes by the topic's promise may delete the block's slots;
+    /// `None` is never.
+    pub(crate) fn expired_at(&self) -> Option<i64> {
+        let expiry = self.expiry_ms?.div_euclid(1000) + 1;
+        Some(self.removable_at().max(self.opened.saturating_add(expiry)))
+    }
+
     /// The stamp from which on the block's slots may be deleted: nothing put late counts.
     pub(crate) fn removable_at(&self) -> i64 {
         self.opened + (self.length_ms + self.clock_margin_ms()).div_euclid(1000) + 1

@@ -5,7 +5,6 @@ use super::Log;
 use super::append::Appender;
 use crate::env::timeout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{BLOCKS_PER_GROUP, group_name};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,24 +54,19 @@ impl Log {
     /// Removes the slots of every block whose time has come by `now`, a stamp of the storage's, and
     /// counts the rest. A local clock would not do: a slot that goes too early could be put again.
     pub(crate) async fn remove_data(&self, now: i64, deletion: &mut Deletion) -> Result<()> {
-        let dir = self.id.data_dir();
-        for group in self.store.list(&dir).await?.numbered_dirs() {
-            let blocks = self.store.list(&format!("{dir}/{}", group_name(group))).await?;
-            for number in blocks.numbered_dirs() {
-                let block = group * BLOCKS_PER_GROUP + number;
-                let slots = self.slots(block).await?;
-                let count = slots.len() as u64;
-                let removable = self.open(block).await?.map(|open| open.lease.removable_at());
-                match removable {
-                    Some(at) if at > now => {
-                        deletion.remaining += count;
-                        deletion.removable_at_ms = deletion.removable_at_ms.max(Some(at * 1000));
-                    }
-                    _ => {
-                        let keys = slots.iter().map(|slot| self.id.slot(block, slot.number as u32));
-                        self.store.delete_all(keys.collect()).await?;
-                        deletion.removed += count;
-                    }
+        for block in self.data_blocks().await? {
+            let slots = self.slots(block).await?;
+            let count = slots.len() as u64;
+            let removable = self.open(block).await?.map(|open| open.lease.removable_at());
+            match removable {
+                Some(at) if at > now => {
+                    deletion.remaining += count;
+                    deletion.removable_at_ms = deletion.removable_at_ms.max(Some(at * 1000));
+                }
+                _ => {
+                    let keys = slots.iter().map(|slot| self.id.slot(block, slot.number as u32));
+                    self.store.delete_all(keys.collect()).await?;
+                    deletion.removed += count;
                 }
             }
         }

@@ -11,11 +11,14 @@ pub(crate) mod identity;
 pub(crate) mod read;
 pub(crate) mod seek;
 pub(crate) mod tail;
+mod trim;
 
 pub use adopt::{AdoptReport, AdoptedBlock};
 pub use block::MinExpiry;
 pub(crate) use block::{End, MAX_BATCH_RECORDS, Open, Verdict};
 pub use delete::Deletion;
+pub(crate) use trim::TrimPoint;
+pub use trim::TrimReport;
 
 use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};

@@ -115,6 +115,7 @@ pub(crate) struct Object {
 pub(crate) struct Entry {
     pub(crate) number: u64,
     pub(crate) stamp: i64,
+    pub(crate) size: u64,
 }
 
 /// What stands directly under a directory.
@@ -427,7 +428,7 @@ fn listing(dir: &Path, result: &object_store::ListResult) -> Listing {
         .filter(|meta| meta.location != *dir)
         .filter_map(|meta| {
             let number = parse_number(meta.location.filename()?)?;
-            Some(Entry { number, stamp: meta.last_modified.timestamp() })
+            Some(Entry { number, stamp: meta.last_modified.timestamp(), size: meta.size })
         })
         .collect();
     Listing { dirs, numbered }
@@ -452,7 +453,7 @@ mod tests {
             extensions: Default::default(),
         };
         let found = listing(&Path::from("data/t/000/004"), &result);
-        assert_eq!(found.numbered, [Entry { number: 7, stamp: 0 }]);
+        assert_eq!(found.numbered, [Entry { number: 7, stamp: 0, size: 0 }]);
         assert_eq!(found.numbered_dirs().collect::<Vec<_>>(), [5]);
     }
 }
