@@ -15,7 +15,7 @@ use kaffic_core::{Kaffic, Record, RequestCounts, Start, TopicConfig, Until};
 use std::sync::Arc;
 use std::time::Duration;
 use support::format::{BatchHead, BatchRecord, Header, batch, block_key, slot_key};
-use support::lab::{BEGIN_MS, Counts, Lab, Op, SECOND, answer_get, time, within};
+use support::lab::{BEGIN_MS, Counts, Lab, Op, SECOND, answer_get, pause, time, within};
 use support::{numbered, offsets, read_on, stores};
 
 /// The same on every store, and each request is paid for: puts, gets, lists and deletes.
@@ -387,9 +387,11 @@ impl std::fmt::Display for Endless {
     }
 }
 
+/// Every answer takes a second, so seconds are round trips that wait for one another.
 #[async_trait]
 impl ObjectStore for Endless {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        pause(SECOND).await;
         let key = location.as_ref();
         let Some((bytes, stamp)) = self.object(key) else {
             return Err(Error::NotFound { path: key.to_owned(), source: "not there".into() });
@@ -398,6 +400,7 @@ impl ObjectStore for Endless {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        pause(SECOND).await;
         let dir = prefix.expect("a directory").to_string();
         let (dirs, objects) = self.listing(&dir);
         let objects = objects.iter().map(|name| {
@@ -451,7 +454,7 @@ const LENGTHS: [u64; 5] = [10, 1000, 123_456, 10_000_000, 999_999_999];
 #[tokio::test(start_paused = true)]
 async fn the_tail_is_found_as_cheaply_in_a_long_log_as_in_a_short_one() {
     for slots in LENGTHS {
-        let client = endless(slots).await;
+        let (_lab, client) = endless(slots).await;
         let before = client.request_counts();
         assert_eq!(client.offsets("t").latest(0).await.unwrap(), (slots * TWO) as i64);
         let counts = client.request_counts().since(before);
@@ -464,7 +467,7 @@ async fn the_tail_is_found_as_cheaply_in_a_long_log_as_in_a_short_one() {
 async fn any_place_of_a_long_log_is_found_in_few_requests() {
     for slots in LENGTHS {
         let tail = (slots * TWO) as i64;
-        let client = endless(slots).await;
+        let (lab, client) = endless(slots).await;
         for offset in [0, 1, tail / 3, tail / 2 + 1, tail - 1] {
             let last = (offset + 3).min(tail);
             for start in [Start::Offset(offset), Start::Timestamp(offset * 1000 - 999)] {
@@ -479,8 +482,12 @@ async fn any_place_of_a_long_log_is_found_in_few_requests() {
                     .unwrap();
                 let counts = client.request_counts().since(before);
                 let (gets, lists) = requests(&counts);
-                // Fifteen probes a round, and 16 to the power of 5 is a million blocks.
-                assert!(gets <= 15 * 8 + 10 && lists <= 10, "{slots} slots, {start:?}: {counts:?}");
+                // 31 probes a round, and 32 to the power of 4 is a million blocks.
+                assert!(gets <= 31 * 6 + 10 && lists <= 5, "{slots} slots, {start:?}: {counts:?}");
+                let begun = lab.clock.now_ms();
+                consumer.seek("t", 0, start).await.unwrap();
+                let rounds = (lab.clock.now_ms() - begun) / 1000;
+                assert!(rounds <= 12, "{slots} slots, {start:?}: {rounds} round trips");
                 let (records, error) = read_on(&mut consumer).await;
                 assert!(error.is_none(), "{error:?}");
                 assert_eq!(offsets(&records), (offset..last).collect::<Vec<_>>(), "{start:?}");
@@ -502,8 +509,9 @@ fn requests(counts: &RequestCounts) -> (u64, u64) {
     (counts.gets, counts.lists)
 }
 
-async fn endless(slots: u64) -> Kaffic {
+async fn endless(slots: u64) -> (Lab, Kaffic) {
     let lab = Lab::new();
     let builder = Kaffic::builder().store(Arc::new(Endless { slots }), "").env(lab.env());
-    within(builder.connect()).await.expect("connects")
+    let client = within(builder.connect()).await.expect("connects");
+    (lab, client)
 }

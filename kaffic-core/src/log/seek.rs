@@ -11,8 +11,9 @@ use crate::slot::{PROBE_LEN, Slot, SlotHeader};
 use futures_util::future::try_join_all;
 use std::future::Future;
 
-/// How many probes are under way at once.
-const PROBES: u64 = 15;
+/// How many probes are under way at once: a million blocks are searched in four round trips, a
+/// thousand slots in two.
+const PROBES: u64 = 31;
 
 /// Where an offset is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,24 +23,37 @@ pub(crate) struct Sought {
     pub(crate) lost: bool,
 }
 
-/// The first number below `len` for which `before` is false; it is true, then false.
-async fn search<F>(len: u64, before: impl Fn(u64) -> F) -> Result<u64>
+/// Where a search came out.
+#[derive(Debug)]
+struct Boundary<T> {
+    /// The first number that is not before what is sought.
+    at: u64,
+    /// What a probe found at the number before it, or what stood for that.
+    before: Option<T>,
+}
+
+/// The first number below `len` for which a probe says that it is not before what is sought; up to
+/// there they are, and then no more.
+async fn search<T, F>(len: u64, probe: impl Fn(u64) -> F) -> Result<Boundary<T>>
 where
-    F: Future<Output = Result<bool>>,
+    F: Future<Output = Result<(bool, T)>>,
 {
-    let (mut low, mut high) = (0, len);
+    let (mut low, mut high, mut before) = (0, len, None);
     while low < high {
         let step = (high - low).div_ceil(PROBES + 1).max(1);
         let probes: Vec<u64> =
             (1..=PROBES).map(|i| low + i * step - 1).take_while(|probe| *probe < high).collect();
-        let answers = try_join_all(probes.iter().map(|probe| before(*probe))).await?;
-        match answers.iter().position(|before| !before) {
-            Some(0) => high = probes[0],
-            Some(first) => (low, high) = (probes[first - 1] + 1, probes[first]),
-            None => low = probes.last().map_or(high, |last| last + 1),
+        let answers = try_join_all(probes.iter().map(|number| probe(*number))).await?;
+        let count = answers.iter().take_while(|(before, _)| *before).count();
+        if let Some(number) = probes.get(count) {
+            high = *number;
+        }
+        if let Some(last) = count.checked_sub(1) {
+            low = probes[last] + 1;
+            before = answers.into_iter().nth(last).map(|(_, found)| found);
         }
     }
-    Ok(low)
+    Ok(Boundary { at: low, before })
 }
 
 /// The place right after everything that is written.
@@ -80,19 +94,28 @@ impl Slots<'_> {
         })
     }
 
-    /// The first slot for which `before` is false. One that is damaged or has expired meanwhile
-    /// counts as the next one that can be read.
-    async fn first(&self, before: impl Fn(&SlotHeader) -> bool + Copy) -> Result<u64> {
+    /// The first slot for which `before` is false, and the header before it. A slot that is damaged
+    /// or has expired meanwhile counts as the next one that can be read.
+    async fn first(
+        &self,
+        before: impl Fn(&SlotHeader) -> bool + Copy,
+    ) -> Result<(u64, Option<SlotHeader>)> {
         let len = self.numbers.len() as u64;
-        search(len, |index| async move {
+        let found = search(len, |index| async move {
             for index in index..len {
                 if let Some(header) = unless_damaged(self.header(index).await)? {
-                    return Ok(before(&header));
+                    return Ok((before(&header), Some((index, header))));
                 }
             }
-            Ok(false)
+            Ok((false, None))
         })
-        .await
+        .await?;
+        let header = match (found.at.checked_sub(1), found.before.flatten()) {
+            (Some(index), Some((of, header))) if of == index => Some(header),
+            (Some(index), _) => self.header(index).await?,
+            (None, _) => None,
+        };
+        Ok((found.at, header))
     }
 }
 
@@ -122,13 +145,11 @@ impl Log {
         let open = self.last_block(end_of_log, |open| open.base_offset <= offset).await?;
         let block = open.block;
         let slots = self.slots_there(open).await?;
-        let after = slots.first(|header| header.base_offset <= offset).await?;
+        let (after, header) = slots.first(|header| header.base_offset <= offset).await?;
         let mut from = (block, 0);
         if let Some(index) = after.checked_sub(1) {
             let slot = slots.numbers[index as usize];
-            if let Some(header) = slots.header(index).await?
-                && offset < header.next_offset()
-            {
+            if header.is_some_and(|header| offset < header.next_offset()) {
                 return Ok(found(Place { block, slot, offset }));
             }
             from = (block, slot + 1);
@@ -151,11 +172,22 @@ impl Log {
         let open = self.last_block(end_of_log, |open| open.max_timestamp < unix_ms).await?;
         let block = open.block;
         let slots = self.slots_there(open).await?;
-        let index = slots.first(|header| header.max_timestamp < unix_ms).await?;
+        let (index, before) = slots.first(|header| header.max_timestamp < unix_ms).await?;
         let slot = slots.numbers.get(index as usize).copied();
+        let follows = |slot: u32| match index.checked_sub(1) {
+            Some(before) => slots.numbers[before as usize] + 1 == slot,
+            None => slot == 0,
+        };
+        if let Some(slot) = slot.filter(|slot| follows(*slot)) {
+            let offset = before.map_or(slots.open.base_offset, |before| before.next_offset());
+            let place = Place { block, slot, offset };
+            if let Some(place) = self.first_record_at(place, unix_ms).await? {
+                return Ok(place);
+            }
+        }
         let from = slot.map_or((block + 1, 0), |slot| (block, slot));
         match self.first_from(from.0, from.1, tail).await? {
-            Some(place) => self.first_record_at(place, unix_ms).await,
+            Some(place) => Ok(self.first_record_at(place, unix_ms).await?.unwrap_or(place)),
             None => Ok(tail_place(tail)),
         }
     }
@@ -166,16 +198,20 @@ impl Log {
             return Ok(tail.open.clone());
         }
         let (before, newest) = (&before, tail.open.block);
-        let after = search(newest, |block| async move {
+        let found = search(newest, |block| async move {
             for block in block..newest {
                 if let Some(open) = unless_damaged(self.open(block).await)? {
-                    return Ok(before(&open));
+                    return Ok((before(&open), Some(open)));
                 }
             }
-            Ok(false)
+            Ok((false, None))
         })
         .await?;
-        self.open_there(after.saturating_sub(1)).await
+        let block = found.at.saturating_sub(1);
+        match found.before.flatten() {
+            Some(open) if open.block == block => Ok(open),
+            _ => self.open_there(block).await,
+        }
     }
 
     /// The beginning of a block that has one.
@@ -250,20 +286,20 @@ impl Log {
         Ok(None)
     }
 
-    /// Within the batch at `place`, the first record at or after a time.
-    async fn first_record_at(&self, place: Place, unix_ms: i64) -> Result<Place> {
+    /// Within the batch at `place`, the first record at or after a time; `None` if there is none.
+    async fn first_record_at(&self, place: Place, unix_ms: i64) -> Result<Option<Place>> {
         let key = self.id.slot(place.block, place.slot);
-        let Some(object) = self.store.get(&key).await? else { return Ok(place) };
+        let Some(object) = self.store.get(&key).await? else { return Ok(None) };
         let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
-        let Some(batch) = slot.batch else { return Ok(place) };
+        let Some(batch) = slot.batch else { return Ok(None) };
         let records = batch.records().map_err(|error| Error::corrupt(&key, error))?;
         for record in records {
             let record = record.map_err(|error| Error::corrupt(&key, error))?;
             if record.timestamp >= unix_ms {
-                return Ok(Place { offset: record.offset, ..place });
+                return Ok(Some(Place { offset: record.offset, ..place }));
             }
         }
-        Ok(place)
+        Ok(None)
     }
 }
 
@@ -279,11 +315,12 @@ mod tests {
                 let found = search(len, |probe| {
                     assert!(probe < len);
                     asked.set(asked.get() + 1);
-                    async move { Ok(probe < boundary) }
+                    async move { Ok((probe < boundary, probe)) }
                 })
                 .await
                 .expect("no errors");
-                assert_eq!(found, boundary, "len {len}");
+                assert_eq!(found.at, boundary, "len {len}");
+                assert_eq!(found.before, boundary.checked_sub(1), "len {len}");
                 assert!(asked.get() <= 3 * PROBES);
             }
         }

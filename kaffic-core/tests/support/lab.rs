@@ -421,7 +421,7 @@ impl LabStore {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a slow store, in the laboratory's time")]
-async fn pause(time: Duration) {
+pub(crate) async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
