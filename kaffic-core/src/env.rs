@@ -25,6 +25,10 @@ pub trait Env: Debug + Send + Sync + 'static {
     fn process_id(&self) -> u32;
     /// Runs a task in the background.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+    /// Does work that keeps a processor busy, out of the way of other tasks; at once, by default.
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
     /// Whether a rule of the protocol is kept. Always true; a simulation leaves rules out to show
     /// that it notices.
     #[doc(hidden)]
@@ -113,6 +117,10 @@ impl Env for SystemEnv {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         tokio::spawn(task);
     }
+
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) {
+        tokio::task::spawn_blocking(work);
+    }
 }
 
 /// Runs `work` in a task of its own, so that it goes on while its caller does other things. It ends
@@ -136,6 +144,18 @@ pub(crate) fn spawn<T: Send + 'static>(
             Err(_) => std::future::pending().await,
         }
     })
+}
+
+/// Begins work that keeps a processor busy, and says where its result comes.
+pub(crate) fn compute<T: Send + 'static>(
+    env: &dyn Env,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
+    let (answer, answered) = oneshot::channel();
+    env.compute(Box::new(move || {
+        answer.send(work()).ok();
+    }));
+    answered
 }
 
 /// Runs `work` for at most `time`; `None` when the time ran out first.

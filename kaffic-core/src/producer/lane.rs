@@ -6,8 +6,8 @@ use super::batch_size::BatchSize;
 use super::config::Config;
 use super::linger::{Busy, Linger};
 use super::ticket::{Completion, Outcome, Ticket, completion, outcome};
-use crate::batch::BatchBuilder;
-use crate::env::Env;
+use crate::batch::{BatchBuilder, Compression, EncodedBatch};
+use crate::env::{Env, compute};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::append::Appender;
 use crate::log::{Log, MAX_BATCH_RECORDS};
@@ -18,6 +18,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, oneshot};
+
+/// A batch of this size is compressed where it keeps no other task from running.
+const WORTH_A_THREAD: usize = 64 << 10;
 
 /// The buffer of one partition.
 #[derive(Debug)]
@@ -70,9 +73,11 @@ struct Closing {
 #[derive(Debug)]
 struct Gathering {
     builder: BatchBuilder,
+    /// Where it comes from once it is compressed, if that has begun.
+    encoded: Option<oneshot::Receiver<Result<EncodedBatch>>>,
     born: Duration,
-    /// It was full, and did not just linger long enough.
-    full: bool,
+    /// Its bytes, if it was full and did not just linger long enough.
+    full: Option<usize>,
     /// Bytes of the producer's room that its records take.
     room: usize,
     expected: Option<i64>,
@@ -84,7 +89,7 @@ impl Gathering {
     fn new(born: Duration, capacity: usize) -> Self {
         let (done, completion) = completion();
         let builder = BatchBuilder::new(capacity);
-        Self { builder, born, full: false, room: 0, expected: None, done, completion }
+        Self { builder, encoded: None, born, full: None, room: 0, expected: None, done, completion }
     }
 }
 
@@ -138,10 +143,11 @@ impl Lane {
         };
         batch.builder.push(record, timestamp);
         batch.room += room;
-        batch.full = batch.builder.len() >= batch_bytes;
-        let full = batch.full || batch.builder.count() >= MAX_BATCH_RECORDS;
+        let bytes = batch.builder.len();
+        batch.full = (bytes >= batch_bytes).then_some(bytes);
+        let full = batch.full.is_some() || batch.builder.count() >= MAX_BATCH_RECORDS;
         if full {
-            let full = state.open.take();
+            let full = state.open.take().map(|batch| self.encode_ahead(batch));
             state.full.extend(full);
         }
         state.linger.set_busy(true);
@@ -150,6 +156,16 @@ impl Lane {
             self.work.notify_one();
         }
         Ok(ticket)
+    }
+
+    /// Begins to compress a full batch, while the one before it is written.
+    fn encode_ahead(&self, mut batch: Gathering) -> Gathering {
+        let codec = self.config.compression.unwrap_or_default();
+        if codec != Compression::None {
+            let builder = std::mem::replace(&mut batch.builder, BatchBuilder::new(0));
+            batch.encoded = Some(compute(&*self.env, move || builder.finish(codec)));
+        }
+        batch
     }
 
     /// Makes a batch of just these records.
@@ -293,10 +309,18 @@ impl Lane {
     }
 
     async fn deliver(&self, appender: &mut Appender, batch: Gathering) {
-        let Gathering { builder, born, full, room, expected, done, .. } = batch;
+        let batch = match batch.builder.len() {
+            WORTH_A_THREAD.. => self.encode_ahead(batch),
+            _ => batch,
+        };
+        let Gathering { builder, encoded, born, full, room, expected, done, .. } = batch;
         let deadline = born.saturating_add(self.config.delivery_timeout);
-        let (bytes, begun) = (builder.len(), self.env.monotonic());
-        let outcome = match builder.finish(self.config.compression.unwrap_or_default()) {
+        let encoded = match encoded {
+            Some(ahead) => ahead.await.unwrap_or_else(|_| Err(Error::internal("compression"))),
+            None => builder.finish(self.config.compression.unwrap_or_default()),
+        };
+        let begun = self.env.monotonic();
+        let outcome = match encoded {
             Ok(encoded) => appender.append(&encoded, expected, deadline).await,
             Err(error) => Err(error),
         };
@@ -309,7 +333,7 @@ impl Lane {
         state.under_way = None;
         if outcome.is_ok() {
             state.linger.written(took);
-            if full {
+            if let Some(bytes) = full {
                 state.batch_size.written(bytes, took);
             }
         }
