@@ -92,7 +92,7 @@ struct Current {
     records: Records,
     key: String,
     next: Place,
-    _held: Held,
+    _held: Arc<Held>,
 }
 
 impl Consumer {

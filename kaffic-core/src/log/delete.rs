@@ -1,11 +1,11 @@
 //! Deleting a log: first nothing can be appended any more, then its data goes, block by block, as
 //! soon as no late put can bring a slot back.
 
-use super::Log;
 use super::append::Appender;
+use super::{Log, blocks_of};
 use crate::env::timeout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{BLOCKS_PER_GROUP, group_name};
+use crate::keys::BLOCKS_PER_GROUP;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,16 +52,19 @@ impl Log {
         }
     }
 
-    /// Removes the slots of every block whose time has come by `now`, a stamp of the storage's, and
-    /// counts the rest. A local clock would not do: a slot that goes too early could be put again.
+    /// Removes the slots and segments of every block whose time has come by `now`, a stamp of the
+    /// storage's, and counts the rest. A local clock would not do: a slot that goes too early could
+    /// be put again.
     pub(crate) async fn remove_data(&self, now: i64, deletion: &mut Deletion) -> Result<()> {
-        let dir = self.id.data_dir();
-        for group in self.store.list(&dir).await?.numbered_dirs() {
-            let blocks = self.store.list(&format!("{dir}/{}", group_name(group))).await?;
-            for number in blocks.numbered_dirs() {
+        for group in self.store.list(&self.id.data_dir()).await?.numbered_dirs() {
+            let listing = self.group(group).await?;
+            for (number, segments) in blocks_of(&listing) {
                 let block = group * BLOCKS_PER_GROUP + number;
                 let slots = self.slots(block).await?;
-                let count = slots.len() as u64;
+                let slots = slots.iter().map(|slot| self.id.slot(block, slot.number as u32));
+                let segments = segments.iter().map(|name| self.id.segment(block, name));
+                let keys: Vec<String> = slots.chain(segments).collect();
+                let count = keys.len() as u64;
                 let removable = self.open(block).await?.map(|open| open.lease.removable_at());
                 match removable {
                     Some(at) if at > now => {
@@ -69,8 +72,7 @@ impl Log {
                         deletion.removable_at_ms = deletion.removable_at_ms.max(Some(at * 1000));
                     }
                     _ => {
-                        let keys = slots.iter().map(|slot| self.id.slot(block, slot.number as u32));
-                        self.store.delete_all(keys.collect()).await?;
+                        self.store.delete_all(keys).await?;
                         deletion.removed += count;
                     }
                 }

@@ -5,10 +5,13 @@
 pub(crate) mod append;
 mod block;
 pub(crate) mod budget;
+pub(crate) mod compact;
 mod delete;
 pub(crate) mod identity;
+pub(crate) mod index;
 pub(crate) mod read;
 pub(crate) mod seek;
+mod segments;
 pub(crate) mod tail;
 
 pub use block::MinExpiry;
@@ -17,10 +20,12 @@ pub use delete::Deletion;
 
 use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{BLOCKS_PER_GROUP, BlockObject, LogId, group_name};
+use crate::keys::{BLOCKS_PER_GROUP, BlockObject, LogId, group_name, parse_segment};
 use crate::slot::{PROBE_LEN, SlotHeader};
-use crate::store::{Entry, Object, Store};
+use crate::store::{Entry, Listing, Object, Store};
 pub(crate) use block::Lease;
+use compact::Compactor;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +43,8 @@ pub(crate) struct Log {
     pub(crate) store: Store,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) settings: LogSettings,
+    /// Compacts the blocks that are ended here, if anybody does.
+    pub(crate) compactor: Option<Arc<Compactor>>,
 }
 
 /// What is at a slot.
@@ -100,11 +107,16 @@ impl Log {
         Ok((open, ours))
     }
 
-    /// Ends a block, or reads how another ended it: the winner's word holds.
-    async fn conclude(&self, block: u64, end: &End) -> Result<End> {
+    /// Ends a block, or reads how another ended it: the winner's word holds. Who ended it has it
+    /// compacted.
+    async fn conclude(self: &Arc<Self>, block: u64, end: &End) -> Result<End> {
         let key = self.id.block_object(block, BlockObject::End);
         let bytes = end.encode()?;
-        match self.store.create_or_read(&key, bytes, self.staging_limit()).await? {
+        let winner = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
+        if let (None, Some(compactor)) = (&winner, &self.compactor) {
+            compactor.begin(self, block);
+        }
+        match winner {
             Some(winner) => End::decode(&key, &winner),
             None => Ok(end.clone()),
         }
@@ -213,6 +225,19 @@ impl Log {
     fn deleted(&self) -> Error {
         Error::new(ErrorKind::TopicNotFound, format!("topic {} was deleted", self.id.topic))
     }
+}
+
+/// The blocks of a group that have anything under `data/`, by number in the group, and the names
+/// of their segments.
+pub(crate) fn blocks_of(group: &Listing) -> BTreeMap<u64, Vec<&str>> {
+    let mut blocks: BTreeMap<u64, Vec<&str>> =
+        group.numbered_dirs().map(|number| (number, Vec::new())).collect();
+    for entry in &group.named {
+        if let Some(number) = parse_segment(&entry.name) {
+            blocks.entry(number).or_default().push(&entry.name);
+        }
+    }
+    blocks
 }
 
 fn decode_header(key: &str, object: &Object) -> Result<SlotHeader> {
