@@ -1,10 +1,12 @@
 //! The client: one connection to one store, from which topics, producers and consumers come.
 
+use crate::compact::{self, CompactionReport};
 use crate::consumer::ConsumerBuilder;
 use crate::context::Context;
 use crate::doctor::{self, DoctorReport};
 use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
+use crate::log::compact::Compactor;
 use crate::log::{AdoptReport, Log, TrimReport};
 use crate::producer::ProducerBuilder;
 use crate::store::{RequestCounts, Store, StoreOptions, check_local, open_url};
@@ -90,6 +92,34 @@ impl Kaffic {
     ) -> Result<VerifyReport> {
         let topic = self.topics().describe(topic).await?;
         verify::verify(&self.context, &topic, progress).await
+    }
+
+    /// Joins the batches of `topic`'s ended blocks into few large objects, where that was not done
+    /// in the background, and removes batches that have been joined for long enough. No record is
+    /// dropped or changed. It may be stopped and begun again at any time, and may run in many places
+    /// at once. `progress` is called with the number of blocks done so far. Takes up to about
+    /// 80 MiB of memory.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// # let producer = client.producer("t").build().await.unwrap();
+    /// # for n in 0..10 { producer.send(kaffic_core::Record::value(n.to_string())).await.unwrap(); }
+    /// # producer.close().await.unwrap();
+    /// let report = client.compact("t", |_blocks| {}).await.unwrap();
+    /// assert_eq!((report.compacted, report.segments), (1, 1));
+    /// // The batches themselves have to stay for the block's lease.
+    /// assert!(report.removed == 0 && report.removable_at_ms.is_some());
+    /// # });
+    /// ```
+    pub async fn compact(
+        &self,
+        topic: &str,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<CompactionReport> {
+        let topic = self.topics().describe(topic).await?;
+        compact::compact(&self.context, &topic, progress).await
     }
 
     /// Removes a topic's oldest records, where the storage has no lifecycle rules that do it: as
@@ -202,6 +232,7 @@ pub struct KafficBuilder {
     options: StoreOptions,
     store: Option<(Arc<dyn ObjectStore>, String)>,
     env: Option<Arc<dyn Env>>,
+    segment_bytes: Option<u64>,
 }
 
 impl KafficBuilder {
@@ -251,6 +282,13 @@ impl KafficBuilder {
         self
     }
 
+    /// The size up to which compaction joins batches. Smaller segments only serve tests.
+    #[doc(hidden)]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = Some(bytes);
+        self
+    }
+
     /// Connects. Nothing is asked of the store yet.
     ///
     /// # Errors
@@ -269,7 +307,8 @@ impl KafficBuilder {
             (None, None) => return Err(Error::invalid("neither a URL nor a store was given")),
         };
         let store = Store::new(store, &prefix, Arc::clone(&env))?.with_options(&self.options)?;
-        Ok(Kaffic { context: Arc::new(Context { store, env }) })
+        let compactor = Arc::new(Compactor::new(self.segment_bytes));
+        Ok(Kaffic { context: Arc::new(Context { store, env, compactor }) })
     }
 }
 

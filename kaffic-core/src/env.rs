@@ -55,6 +55,12 @@ pub enum Rule {
     ReaderLooksTwice,
     /// A reader moves on when an absent slot can't come any more.
     ReaderMovesOn,
+    /// A reader asks for the block's index before it takes a slot for expired.
+    ReaderAsksForTheIndex,
+    /// The slots of a compacted block stay until T + A + K.
+    SweepsWaitForTheLease,
+    /// A compactor whose index was not the first reads that before it deletes its segments.
+    LosersReadTheIndex,
 }
 
 /// The real clock, the operating system's random numbers and the tokio runtime it is used in.

@@ -30,6 +30,7 @@ impl fmt::Display for LogId {
 pub(crate) enum BlockObject {
     Open,
     End,
+    Index,
 }
 
 impl LogId {
@@ -57,11 +58,22 @@ impl LogId {
         format!("{}/{slot:03}", self.block_data_dir(block))
     }
 
-    /// A block's `open` or `end`.
+    /// The directory of a group of blocks with messages: it has their segments too.
+    pub(crate) fn group_data_dir(&self, group: u64) -> String {
+        format!("{}/{}", self.data_dir(), group_name(group))
+    }
+
+    /// One segment of a block, by its name.
+    pub(crate) fn segment(&self, block: u64, name: &str) -> String {
+        format!("{}/{name}", self.group_data_dir(block / BLOCKS_PER_GROUP))
+    }
+
+    /// A block's `open`, `end` or `index`.
     pub(crate) fn block_object(&self, block: u64, object: BlockObject) -> String {
         let name = match object {
             BlockObject::Open => "open",
             BlockObject::End => "end",
+            BlockObject::Index => "index",
         };
         format!("{}/{}/{name}", self.meta_dir(), block_path(block))
     }
@@ -74,6 +86,21 @@ fn block_path(block: u64) -> String {
 /// The directory name of a group of blocks.
 pub(crate) fn group_name(group: u64) -> String {
     format!("{group:09}")
+}
+
+/// The name of a block's segment: the block in its group, a nonce of the compactor's, a number.
+pub(crate) fn segment_name(block: u64, nonce: u64, number: usize) -> String {
+    format!("{:03}.{nonce:016x}-{number}", block % BLOCKS_PER_GROUP)
+}
+
+/// The block in its group that a segment's name says; `None` for names that are not ours.
+pub(crate) fn parse_segment(name: &str) -> Option<u64> {
+    let (block, rest) = name.split_once('.')?;
+    let (nonce, number) = rest.split_once('-')?;
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let sane = block.len() == 3 && nonce.len() == 16 && nonce.bytes().all(hex);
+    parse_number(number).filter(|_| sane)?;
+    parse_number(block)
 }
 
 /// A number as a directory or object name; `None` for names that are not ours.
@@ -139,6 +166,21 @@ mod tests {
             "meta/logs/orders/2/00007/000000000/000/open"
         );
         assert_eq!(chain_link(&topic_dir("orders"), 3), "meta/topics/orders/000000003");
+    }
+
+    #[test]
+    fn segments_stand_beside_their_blocks_directory() {
+        let log = LogId { topic: "orders".into(), incarnation: 2, partition: 7 };
+        let name = segment_name(12_345, 0xab, 3);
+        assert_eq!(
+            log.segment(12_345, &name),
+            "data/orders/2/00007/000000012/345.00000000000000ab-3"
+        );
+        assert_eq!(parse_segment(&name), Some(345));
+        for foreign in ["345", "345.ab-3", "345.00000000000000ab", "345.00000000000000ab-", "x"] {
+            assert_eq!(parse_segment(foreign), None, "{foreign}");
+        }
+        assert_eq!(parse_segment("345.00000000000000AB-3"), None);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod batch;
 mod catalog;
 mod chain;
 mod client;
+mod compact;
 mod consumer;
 mod context;
 mod doctor;
@@ -45,6 +46,7 @@ mod verify;
 
 pub use batch::Compression;
 pub use client::{Kaffic, KafficBuilder, Offsets};
+pub use compact::CompactionReport;
 pub use consumer::{Consumer, ConsumerBuilder, PartitionPosition, ResetPolicy, Start, Until};
 pub use doctor::{Check, CheckResult, DoctorReport, Load};
 pub use error::{Error, ErrorKind, Outcome, Result};

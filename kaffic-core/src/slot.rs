@@ -175,11 +175,34 @@ impl SlotHeader {
         let cut_short = |needs| SlotError::Truncated { has: object_start.len(), needs };
         let header: &[u8; SLOT_HEADER_LEN] =
             object_start.first_chunk().ok_or(cut_short(SLOT_HEADER_LEN))?;
-        let mut fields = &header[MAGIC.len()..];
-        let version = fields.get_u8();
-        if version != VERSION {
-            return Err(SlotError::Version(version));
+        check_version(header)?;
+        let (decoded, rest) = Self::fields(header);
+        let batch_prefix = match decoded.batch_len {
+            0 => &[],
+            _ => object_start.get(SLOT_HEADER_LEN..PROBE_LEN).ok_or(cut_short(PROBE_LEN))?,
+        };
+        let computed = checksum(&header[..CRC_AT], batch_prefix);
+        if computed != decoded.crc {
+            return Err(SlotError::BadCrc { stored: decoded.crc, computed });
         }
+        // Only now: what is damaged must not be taken for what a newer version wrote.
+        decoded.finish(&rest)
+    }
+
+    /// Reads a header that stands apart from its batch, in an index, whose own checksum has
+    /// proved it.
+    pub(crate) fn decode_apart(header: &[u8; SLOT_HEADER_LEN]) -> Result<Self, SlotError> {
+        if !header.starts_with(MAGIC) {
+            return Err(SlotError::NotKaffic);
+        }
+        check_version(header)?;
+        let (decoded, rest) = Self::fields(header);
+        decoded.finish(&rest)
+    }
+
+    /// The fields as they stand there, and those that have to be judged when they are proved.
+    fn fields(header: &[u8; SLOT_HEADER_LEN]) -> (Self, Unproved) {
+        let mut fields = &header[MAGIC.len() + 1..];
         let (kind, flags, zero) = (fields.get_u8(), fields.get_u8(), fields.get_u8());
         let mut decoded = Self {
             kind: SlotKind::Data,
@@ -200,22 +223,16 @@ impl SlotHeader {
         };
         let reserved = fields.get_u32();
         decoded.crc = fields.get_u32();
+        (decoded, Unproved { kind, flags, zero, reserved })
+    }
 
-        let batch_prefix = match decoded.batch_len {
-            0 => &[],
-            _ => object_start.get(SLOT_HEADER_LEN..PROBE_LEN).ok_or(cut_short(PROBE_LEN))?,
-        };
-        let computed = checksum(&header[..CRC_AT], batch_prefix);
-        if computed != decoded.crc {
-            return Err(SlotError::BadCrc { stored: decoded.crc, computed });
-        }
-        // Only now: what is damaged must not be taken for what a newer version wrote.
-        decoded.kind = SlotKind::from_byte(kind)?;
-        if flags & !FLAG_LAST != 0 || zero != 0 || reserved != 0 {
+    fn finish(mut self, rest: &Unproved) -> Result<Self, SlotError> {
+        self.kind = SlotKind::from_byte(rest.kind)?;
+        if rest.flags & !FLAG_LAST != 0 || rest.zero != 0 || rest.reserved != 0 {
             return Err(SlotError::Unsupported("flag"));
         }
-        decoded.check()?;
-        Ok(decoded)
+        self.check()?;
+        Ok(self)
     }
 
     /// Whether the fields go together and count within their ranges.
@@ -248,6 +265,21 @@ impl SlotHeader {
     }
 }
 
+/// What a header says beside its fields.
+struct Unproved {
+    kind: u8,
+    flags: u8,
+    zero: u8,
+    reserved: u32,
+}
+
+fn check_version(header: &[u8; SLOT_HEADER_LEN]) -> Result<(), SlotError> {
+    match header[MAGIC.len()] {
+        VERSION => Ok(()),
+        other => Err(SlotError::Version(other)),
+    }
+}
+
 fn checksum(header: &[u8], batch_prefix: &[u8]) -> u32 {
     let prefix = batch_prefix.get(..BATCH_PREFIX_LEN).unwrap_or(batch_prefix);
     crc32c::crc32c_append(crc32c::crc32c(header), prefix)
@@ -272,10 +304,28 @@ impl Slot {
         if has > needs {
             return Err(SlotError::Inconsistent("bytes follow its batch"));
         }
+        Self::with_batch(header, object.slice(SLOT_HEADER_LEN..))
+    }
+
+    /// Puts a header and its batch together, which a segment keeps apart, and checks the same.
+    pub(crate) fn join(header: &[u8; SLOT_HEADER_LEN], batch: Bytes) -> Result<Self, SlotError> {
+        let prefix = batch.get(..BATCH_PREFIX_LEN).unwrap_or(&batch);
+        let mut start = [0; PROBE_LEN];
+        start[..SLOT_HEADER_LEN].copy_from_slice(header);
+        let end = SLOT_HEADER_LEN + prefix.len();
+        start[SLOT_HEADER_LEN..end].copy_from_slice(prefix);
+        let header = SlotHeader::decode(&start[..end])?;
+        if batch.len() != header.batch_len as usize {
+            return Err(SlotError::Inconsistent("its batch has another length"));
+        }
+        Self::with_batch(header, batch)
+    }
+
+    fn with_batch(header: SlotHeader, batch: Bytes) -> Result<Self, SlotError> {
         if header.batch_len == 0 {
             return Ok(Self { header, batch: None });
         }
-        let batch = CheckedBatch::new(object.slice(SLOT_HEADER_LEN..))?;
+        let batch = CheckedBatch::new(batch)?;
         agrees(&header, &batch.header)?;
         Ok(Self { header, batch: Some(batch) })
     }

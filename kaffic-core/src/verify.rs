@@ -4,7 +4,8 @@
 
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::BlockObject;
+use crate::keys::{BLOCKS_PER_GROUP, BlockObject};
+use crate::log::index::Index;
 use crate::log::{End, Log, Look, Open, Verdict};
 use crate::slot::{Slot, SlotHeader};
 use crate::topic::TopicDescription;
@@ -12,6 +13,8 @@ use futures_util::StreamExt;
 
 /// How many slots are read at once.
 const AT_ONCE: usize = 4;
+/// How much of a segment is read at once.
+const PART_BYTES: u64 = 8 << 20;
 
 /// Something wrong in a topic. See [`crate::Kaffic::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +127,8 @@ impl PartitionCheck<'_> {
             let end = self.log.end(block).await;
             let end = self.noted(self.key(block, BlockObject::End), end)?.flatten();
             self.enter(&open);
-            self.block(&open, end.as_ref(), progress).await?;
+            let index = self.index(&open, end.as_ref()).await?;
+            self.block(&open, end.as_ref(), index.as_ref(), progress).await?;
             let Some(end) = end else { return self.nothing_after(block).await };
             self.leave(block, &end);
             block += 1;
@@ -166,12 +170,79 @@ impl PartitionCheck<'_> {
         Ok(())
     }
 
+    /// The block's index, if it has one that says what the block's other objects say.
+    async fn index(&mut self, open: &Open, end: Option<&End>) -> Result<Option<Index>> {
+        let key = self.key(open.block, BlockObject::Index);
+        let index = self.log.index(open.block).await;
+        let Some(index) = self.noted(key.clone(), index)?.flatten() else { return Ok(None) };
+        let mut its_open = index.open.clone();
+        // A copy has another stamp.
+        its_open.lease.opened = open.lease.opened;
+        if its_open != *open {
+            self.issue(key.clone(), "contradicts its block's open");
+        }
+        if end.is_none_or(|end| *end != index.end) {
+            self.issue(key, "contradicts its block's end");
+        }
+        Ok(Some(index))
+    }
+
+    /// Reads a block's slots from its segments.
+    async fn segments(
+        &mut self,
+        index: &Index,
+        progress: &mut (impl FnMut(u64) + Send),
+    ) -> Result<()> {
+        let (log, block) = (self.log, index.open.block);
+        let group = log.group(block / BLOCKS_PER_GROUP).await?;
+        let may_have_expired = index.open.lease.may_have_expired(log.env.now_ms());
+        let mut sizes = Vec::new();
+        for segment in &index.segments {
+            let entry = group.named.iter().find(|entry| entry.name == segment.name);
+            let size = entry.map(|entry| entry.size);
+            let key = log.id.segment(block, &segment.name);
+            match size {
+                None if !may_have_expired => self.issue(key, "is missing"),
+                Some(size) if size != segment.bytes => {
+                    self.issue(key, format!("has {size} bytes, not {}", segment.bytes));
+                }
+                _ => {}
+            }
+            sizes.push(size);
+        }
+        let (mut slot, mut after_gap) = (0, false);
+        while let Some(part) = index.part(slot, PART_BYTES) {
+            slot = part.slots.end;
+            let key = log.id.segment(block, &index.segments[part.segment].name);
+            let there = sizes[part.segment].is_some();
+            let object = match there {
+                true => log.store.get_range(&key, part.bytes.clone()).await?,
+                false => None,
+            };
+            let Some(object) = object else {
+                after_gap = true;
+                continue;
+            };
+            for number in part.slots.clone() {
+                let header = &index.headers()[number as usize];
+                let joined = index.slot(&key, &part, &object.bytes, number);
+                self.slot(&key, header, joined, std::mem::take(&mut after_gap));
+            }
+            progress(self.report.records);
+        }
+        Ok(())
+    }
+
     async fn block(
         &mut self,
         open: &Open,
         end: Option<&End>,
+        index: Option<&Index>,
         progress: &mut (impl FnMut(u64) + Send),
     ) -> Result<()> {
+        if let Some(index) = index.filter(|index| !index.segments.is_empty()) {
+            return self.segments(index, progress).await;
+        }
         let log = self.log;
         let mut listed: Vec<u32> =
             log.slots(open.block).await?.iter().map(|entry| entry.number as u32).collect();
@@ -202,7 +273,8 @@ impl PartitionCheck<'_> {
             if skipped > 0 && !open.lease.may_have_expired(log.env.now_ms()) {
                 self.issue(key.clone(), format!("{skipped} slots before it are missing"));
             }
-            self.slot(&key, &header, &object.bytes, skipped > 0);
+            let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key));
+            self.slot(&key, &header, slot, skipped > 0);
             (expected, last_seen) = (number + 1, header.last);
             progress(self.report.records);
         }
@@ -216,7 +288,7 @@ impl PartitionCheck<'_> {
         Ok(())
     }
 
-    fn slot(&mut self, key: &str, header: &SlotHeader, object: &bytes::Bytes, after_gap: bool) {
+    fn slot(&mut self, key: &str, header: &SlotHeader, slot: Result<Slot>, after_gap: bool) {
         let jump = header.base_offset - self.offset;
         if jump > 0 && after_gap {
             self.report.gaps += jump as u64;
@@ -227,14 +299,13 @@ impl PartitionCheck<'_> {
             );
         }
         self.offset = header.next_offset();
-        if let Err(error) = self.records(key, header, object) {
+        if let Err(error) = slot.and_then(|slot| self.records(key, slot)) {
             self.issue(key.to_owned(), error.to_string());
         }
     }
 
-    fn records(&mut self, key: &str, header: &SlotHeader, object: &bytes::Bytes) -> Result<()> {
-        let slot = Slot::decode(object).map_err(|error| error.at(key))?;
-        let Some(batch) = slot.batch else { return Ok(()) };
+    fn records(&mut self, key: &str, slot: Slot) -> Result<()> {
+        let Slot { header, batch: Some(batch) } = slot else { return Ok(()) };
         let records = batch.records().map_err(|error| Error::corrupt(key, error))?;
         for (expected, record) in (header.base_offset..).zip(records) {
             let record = record.map_err(|error| Error::corrupt(key, error))?;

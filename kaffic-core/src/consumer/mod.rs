@@ -93,7 +93,7 @@ struct Current {
     records: Peekable<Records>,
     key: String,
     next: Place,
-    _held: Held,
+    _held: Arc<Held>,
 }
 
 impl Consumer {

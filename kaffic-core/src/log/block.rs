@@ -10,10 +10,14 @@ use crate::chain::{from_json, to_json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
 
 const FORMAT: u32 = 1;
+/// The field of `end` that an index leaves out.
+const CHECKSUMS: &str = "checksums";
 const HOUR_MS: i64 = 3_600_000;
 
 /// The most records that a batch has; an offset jump is this many times the slots of a block.
@@ -117,6 +121,11 @@ impl Lease {
         Some(self.removable_at().max(self.opened.saturating_add(expiry)))
     }
 
+    /// Whether what was put at `stamp` is older than A + K: no work on it goes on any more.
+    pub(crate) fn is_over(&self, stamp: i64, now: i64) -> bool {
+        (now - stamp).saturating_mul(1000) > self.length_ms + self.clock_margin_ms()
+    }
+
     /// The stamp from which on the block's slots may be deleted: nothing put late counts.
     pub(crate) fn removable_at(&self) -> i64 {
         self.opened + (self.length_ms + self.clock_margin_ms()).div_euclid(1000) + 1
@@ -169,7 +178,28 @@ impl Open {
     }
 
     pub(crate) fn decode(key: &str, block: u64, object: &Object) -> Result<Self> {
-        let stored: StoredOpen = from_json(key, &object.bytes)?;
+        Self::check(key, block, object.stamp, from_json(key, &object.bytes)?)
+    }
+
+    /// Its JSON, for the block's index.
+    pub(super) fn to_value(&self) -> Result<Value> {
+        to_value(&StoredOpen {
+            format: FORMAT,
+            base_offset: self.base_offset,
+            max_timestamp: some_timestamp(self.max_timestamp),
+            lease_ms: self.lease.length_ms,
+            min_expiry_ms: self.lease.expiry_ms,
+            slots: self.slots,
+            max_records: self.max_records,
+        })
+    }
+
+    /// From the block's index, with T as it stands there.
+    pub(super) fn from_value(key: &str, block: u64, opened: i64, value: Value) -> Result<Self> {
+        Self::check(key, block, opened, from_value(key, value)?)
+    }
+
+    fn check(key: &str, block: u64, opened: i64, stored: StoredOpen) -> Result<Self> {
         check_format(key, stored.format)?;
         let sane = stored.base_offset >= 0
             && (1..=12 * HOUR_MS).contains(&stored.lease_ms)
@@ -183,11 +213,7 @@ impl Open {
             block,
             base_offset: stored.base_offset,
             max_timestamp: stored.max_timestamp.unwrap_or(i64::MIN),
-            lease: Lease {
-                opened: object.stamp,
-                length_ms: stored.lease_ms,
-                expiry_ms: stored.min_expiry_ms,
-            },
+            lease: Lease { opened, length_ms: stored.lease_ms, expiry_ms: stored.min_expiry_ms },
             slots: stored.slots,
             max_records: stored.max_records,
         })
@@ -238,7 +264,27 @@ impl End {
     }
 
     pub(crate) fn decode(key: &str, object: &Object) -> Result<Self> {
-        let end: Self = from_json(key, &object.bytes)?;
+        Self::check(key, from_json(key, &object.bytes)?)
+    }
+
+    /// Its JSON without the checksums, for the block's index: the headers there have them.
+    pub(super) fn to_value(&self) -> Result<Value> {
+        let mut value = to_value(self)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove(CHECKSUMS);
+        }
+        Ok(value)
+    }
+
+    /// From the block's index, with the checksums of its headers.
+    pub(super) fn from_value(key: &str, mut value: Value, checksums: Vec<u32>) -> Result<Self> {
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert(CHECKSUMS.to_owned(), checksums.into());
+        }
+        Self::check(key, from_value(key, value)?)
+    }
+
+    fn check(key: &str, end: Self) -> Result<Self> {
         check_format(key, end.format)?;
         let sane = match end.verdict {
             Verdict::Slots(slots) => slots <= MAX_SLOTS && end.checksums.len() == slots as usize,
@@ -282,7 +328,19 @@ mod timestamp {
     }
 }
 
-fn check_format(key: &str, format: u32) -> Result<()> {
+fn to_value(stored: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(stored)
+        .map_err(|error| Error::internal("a value has no JSON").with_source(error))
+}
+
+fn from_value<T: DeserializeOwned>(key: &str, value: Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| {
+        Error::corrupt(key, format_args!("it is damaged or not of kaffic's ({error})"))
+            .with_source(error)
+    })
+}
+
+pub(super) fn check_format(key: &str, format: u32) -> Result<()> {
     if format == FORMAT {
         return Ok(());
     }

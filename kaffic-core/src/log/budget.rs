@@ -49,6 +49,11 @@ impl Budget {
         Self { shared: Arc::new(Shared { bytes, total, debt: AtomicUsize::new(0) }) }
     }
 
+    /// All the bytes that there are to share out.
+    pub(crate) fn total(&self) -> u64 {
+        u64::from(self.shared.total)
+    }
+
     /// Waits for `expected` bytes, in the order of asking.
     pub(crate) async fn take(&self, expected: usize) -> Held {
         let wanted = u32::try_from(expected).unwrap_or(u32::MAX).clamp(1, self.shared.total);

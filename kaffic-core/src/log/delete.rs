@@ -1,8 +1,8 @@
 //! Deleting a log: first nothing can be appended any more, then its data goes, block by block, as
 //! soon as no late put can bring a slot back.
 
-use super::Log;
 use super::append::Appender;
+use super::Log;
 use crate::env::timeout;
 use crate::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -51,21 +51,21 @@ impl Log {
         }
     }
 
-    /// Removes the slots of every block whose time has come by `now`, a stamp of the storage's, and
-    /// counts the rest. A local clock would not do: a slot that goes too early could be put again.
+    /// Removes the slots and segments of every block whose time has come by `now`, a stamp of the
+    /// storage's, and counts the rest. A local clock would not do: a slot that goes too early could
+    /// be put again.
     pub(crate) async fn remove_data(&self, now: i64, deletion: &mut Deletion) -> Result<()> {
         for block in self.data_blocks().await? {
-            let slots = self.slots(block).await?;
-            let count = slots.len() as u64;
-            let removable = self.open(block).await?.map(|open| open.lease.removable_at());
+            let objects = self.data_objects(&block).await?;
+            let count = objects.len() as u64;
+            let removable = self.open(block.block).await?.map(|open| open.lease.removable_at());
             match removable {
                 Some(at) if at > now => {
                     deletion.remaining += count;
                     deletion.removable_at_ms = deletion.removable_at_ms.max(Some(at * 1000));
                 }
                 _ => {
-                    let keys = slots.iter().map(|slot| self.id.slot(block, slot.number as u32));
-                    self.store.delete_all(keys.collect()).await?;
+                    self.store.delete_all(objects.into_iter().map(|(key, _)| key).collect()).await?;
                     deletion.removed += count;
                 }
             }

@@ -6,10 +6,13 @@ mod adopt;
 pub(crate) mod append;
 mod block;
 pub(crate) mod budget;
+pub(crate) mod compact;
 mod delete;
 pub(crate) mod identity;
+pub(crate) mod index;
 pub(crate) mod read;
 pub(crate) mod seek;
+mod segments;
 pub(crate) mod tail;
 mod trim;
 
@@ -22,10 +25,12 @@ pub use trim::TrimReport;
 
 use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{BLOCKS_PER_GROUP, BlockObject, LogId, group_name};
+use crate::keys::{BLOCKS_PER_GROUP, BlockObject, LogId, group_name, parse_segment};
 use crate::slot::{PROBE_LEN, SlotHeader};
-use crate::store::{Entry, Object, Store};
+use crate::store::{Entry, Listing, Object, Store};
 pub(crate) use block::Lease;
+use compact::Compactor;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +48,8 @@ pub(crate) struct Log {
     pub(crate) store: Store,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) settings: LogSettings,
+    /// Compacts the blocks that are ended here, if anybody does.
+    pub(crate) compactor: Option<Arc<Compactor>>,
 }
 
 /// What is at a slot.
@@ -105,11 +112,16 @@ impl Log {
         Ok((open, ours))
     }
 
-    /// Ends a block, or reads how another ended it: the winner's word holds.
-    async fn conclude(&self, block: u64, end: &End) -> Result<End> {
+    /// Ends a block, or reads how another ended it: the winner's word holds. Who ended it has it
+    /// compacted.
+    async fn conclude(self: &Arc<Self>, block: u64, end: &End) -> Result<End> {
         let key = self.id.block_object(block, BlockObject::End);
         let bytes = end.encode()?;
-        match self.store.create_or_read(&key, bytes, self.staging_limit()).await? {
+        let winner = self.store.create_or_read(&key, bytes, self.staging_limit()).await?;
+        if let (None, Some(compactor)) = (&winner, &self.compactor) {
+            compactor.begin(self, block);
+        }
+        match winner {
             Some(winner) => End::decode(&key, &winner),
             None => Ok(end.clone()),
         }
@@ -118,6 +130,36 @@ impl Log {
     /// The slots that are listed in a block, in no order, void ones among them.
     pub(crate) async fn slots(&self, block: u64) -> Result<Vec<Entry>> {
         Ok(self.store.list(&self.id.block_data_dir(block)).await?.numbered)
+    }
+
+    /// What is under `data/`, block by block in order.
+    pub(crate) async fn data_blocks(&self) -> Result<Vec<DataBlock>> {
+        let mut groups: Vec<u64> =
+            self.store.list(&self.id.data_dir()).await?.numbered_dirs().collect();
+        groups.sort_unstable();
+        let mut blocks = Vec::new();
+        for group in groups {
+            let listing = self.group(group).await?;
+            let found = blocks_of(&listing).into_iter().map(|(number, names)| {
+                let of_block = |entry: &&NamedEntry| names.contains(&entry.name.as_str());
+                let segments = listing.named.iter().filter(of_block).cloned().collect();
+                DataBlock { block: group * BLOCKS_PER_GROUP + number, segments }
+            });
+            blocks.extend(found);
+        }
+        Ok(blocks)
+    }
+
+    /// The objects of a block under `data/`, and their bytes.
+    pub(crate) async fn data_objects(&self, of: &DataBlock) -> Result<Vec<(String, u64)>> {
+        let mut slots = self.slots(of.block).await?;
+        slots.sort_unstable_by_key(|entry| entry.number);
+        let slots = slots
+            .iter()
+            .map(|entry| (self.id.slot(of.block, entry.number as u32), entry.size));
+        let segments =
+            of.segments.iter().map(|entry| (self.id.segment(of.block, &entry.name), entry.size));
+        Ok(slots.chain(segments).collect())
     }
 
     /// The newest block that has a directory.
@@ -218,6 +260,26 @@ impl Log {
     fn deleted(&self) -> Error {
         Error::new(ErrorKind::TopicNotFound, format!("topic {} was deleted", self.id.topic))
     }
+}
+
+/// A block that has anything under `data/`.
+#[derive(Debug)]
+pub(crate) struct DataBlock {
+    pub(crate) block: u64,
+    segments: Vec<NamedEntry>,
+}
+
+/// The blocks of a group that have anything under `data/`, by number in the group, and the names
+/// of their segments.
+pub(crate) fn blocks_of(group: &Listing) -> BTreeMap<u64, Vec<&str>> {
+    let mut blocks: BTreeMap<u64, Vec<&str>> =
+        group.numbered_dirs().map(|number| (number, Vec::new())).collect();
+    for entry in &group.named {
+        if let Some(number) = parse_segment(&entry.name) {
+            blocks.entry(number).or_default().push(&entry.name);
+        }
+    }
+    blocks
 }
 
 fn decode_header(key: &str, object: &Object) -> Result<SlotHeader> {

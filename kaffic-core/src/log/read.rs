@@ -2,10 +2,13 @@
 //!
 //! What follows a slot that is not there is the delicate part. It may not have been written yet,
 //! its block may have ended before it, or it has expired. The order of looks decides: the end (and
-//! a list, where slots may have expired), then the slot *again*, and only then is it passed.
+//! a list, where slots may have expired), then the slot *again*, then the block's index, and only
+//! then is it passed. A block that has an index is read from its segments ([`super::segments`]).
 
 use super::budget::{Budget, Held};
+use super::index::Index;
 use super::seek::tail_place;
+use super::segments::{Found, Segments};
 use super::tail::Tail;
 use super::{End, Log, Look, Open, Verdict};
 use crate::batch::{CheckedBatch, Records};
@@ -45,7 +48,7 @@ pub(crate) struct Batch {
     content: CheckedBatch,
     /// The object it came from, for messages.
     pub(crate) key: String,
-    pub(crate) held: Held,
+    pub(crate) held: Arc<Held>,
 }
 
 /// What a step of reading came to.
@@ -69,6 +72,7 @@ pub(crate) struct LogReader {
     current: Option<Current>,
     /// Everything before this block and slot is known to have been written.
     known: (u64, u32),
+    segments: Segments,
     ahead: FuturesOrdered<BoxFuture<'static, Result<Fetched>>>,
     next_fetch: u32,
     /// How many slots in a row were there beyond what was known.
@@ -85,6 +89,33 @@ pub(crate) struct LogReader {
 struct Current {
     open: Open,
     end: Option<End>,
+    index: Option<Arc<Index>>,
+    /// Segments that have expired: what they held may be in slots yet.
+    gone: Vec<usize>,
+}
+
+impl Current {
+    fn new(open: Open, end: Option<End>) -> Self {
+        Self { open, end, index: None, gone: Vec::new() }
+    }
+
+    fn indexed(index: Arc<Index>) -> Self {
+        let (open, end) = (index.open.clone(), Some(index.end.clone()));
+        Self { open, end, index: Some(index), gone: Vec::new() }
+    }
+
+    /// The index and the segment that has the slot, if one has.
+    fn segment_of(&self, slot: u32) -> Option<(&Arc<Index>, usize)> {
+        let index = self.index.as_ref()?;
+        let segment = index.segment_of(slot).filter(|segment| !self.gone.contains(segment))?;
+        Some((index, segment))
+    }
+
+    /// The first slot after this one that another segment has.
+    fn next_segment(&self, slot: u32) -> Option<u32> {
+        let segments = &self.index.as_ref()?.segments;
+        segments.iter().map(|segment| segment.first_slot).find(|first| *first > slot)
+    }
 }
 
 #[derive(Debug)]
@@ -118,6 +149,8 @@ impl Moment {
 enum Absence {
     Wait,
     Found(Object),
+    /// The block was compacted.
+    Indexed(Index),
     Past(Onward),
 }
 
@@ -133,6 +166,7 @@ impl LogReader {
     pub(crate) fn new(log: Arc<Log>, budget: Budget, place: Place, tail: Option<&Tail>) -> Self {
         let written = tail_place(tail);
         Self {
+            segments: Segments::new(Arc::clone(&log), budget.clone()),
             log,
             budget,
             place,
@@ -193,6 +227,26 @@ impl LogReader {
                 self.go_to(current.open.block + 1, 0);
                 continue;
             }
+            if let Some((index, segment)) = current.segment_of(slot) {
+                let index = Arc::clone(index);
+                if !self.ahead.is_empty() {
+                    self.drop_ahead();
+                }
+                match self.segments.slot(&index, slot).await? {
+                    Found::Slot { key, slot, held } => {
+                        if let Some(batch) = self.take(key, *slot, held) {
+                            return Ok(Event::Batch(Box::new(batch)));
+                        }
+                    }
+                    Found::Gone => {
+                        self.current.iter_mut().for_each(|current| current.gone.push(segment));
+                        self.drop_ahead();
+                    }
+                }
+                continue;
+            }
+            // Slots would wait for bytes that pieces hold.
+            self.segments.clear();
             self.fetch_ahead();
             let Some(fetched) = self.ahead.next().await else { continue };
             let Fetched { key, object, held, asked_at } = match fetched {
@@ -204,7 +258,8 @@ impl LogReader {
             };
             match self.judge_surely(&key, object).await? {
                 Judged::Valid(object) => {
-                    if let Some(batch) = self.take(key, &object, held)? {
+                    let slot = self.decode(&key, &object)?;
+                    if let Some(batch) = self.take(key, slot, Arc::new(held)) {
                         return Ok(Event::Batch(Box::new(batch)));
                     }
                 }
@@ -214,10 +269,14 @@ impl LogReader {
                     match self.absent(&key, void, asked_at).await? {
                         Absence::Wait => return Ok(Event::CaughtUp),
                         Absence::Found(object) => {
-                            let held = self.budget.take(1).await;
-                            if let Some(batch) = self.take(key, &object, held)? {
+                            let held = Arc::new(self.budget.take(1).await);
+                            let slot = self.decode(&key, &object)?;
+                            if let Some(batch) = self.take(key, slot, held) {
                                 return Ok(Event::Batch(Box::new(batch)));
                             }
+                        }
+                        Absence::Indexed(index) => {
+                            self.current = Some(Current::indexed(Arc::new(index)));
                         }
                         Absence::Past(to) => {
                             self.go_to(to.block, to.slot);
@@ -231,17 +290,18 @@ impl LogReader {
         }
     }
 
-    /// Reads the present block's `open`, and its `end` where there must be one. False where the
-    /// block has not begun.
+    /// Reads the present block's index, or its `open`, and its `end` where there must be one. False
+    /// where the block has not begun.
     async fn enter(&mut self) -> Result<bool> {
         let block = self.place.block;
-        let (open, end) = if block < self.known.0 {
-            let (open, end) = try_join(self.log.open_there(block), self.log.end(block)).await?;
-            (Some(open), end)
+        self.current = if block >= self.known.0 {
+            self.log.open(block).await?.map(|open| Current::new(open, None))
+        } else if let Some(index) = self.segments.index(block, self.known.0).await? {
+            Some(Current::indexed(index))
         } else {
-            (self.log.open(block).await?, None)
+            let (open, end) = try_join(self.log.open_there(block), self.log.end(block)).await?;
+            Some(Current::new(open, end))
         };
-        self.current = open.map(|open| Current { open, end });
         self.next_fetch = self.place.slot;
         Ok(self.current.is_some())
     }
@@ -326,7 +386,7 @@ impl LogReader {
     async fn judge_surely(&mut self, key: &str, object: Option<Object>) -> Result<Judged> {
         let judged = self.judge(key, object.clone());
         match &mut self.current {
-            Some(Current { open, end: end @ None }) if judged.is_err() => {
+            Some(Current { open, end: end @ None, .. }) if judged.is_err() => {
                 *end = self.log.end(open.block).await?;
                 self.judge(key, object)
             }
@@ -334,10 +394,15 @@ impl LogReader {
         }
     }
 
+    fn decode(&mut self, key: &str, object: &Object) -> Result<Slot> {
+        let len = object.bytes.len();
+        self.guess_bytes = len.max(self.guess_bytes * 7 / 8).max(LEAST_GUESS_BYTES);
+        Slot::decode(&object.bytes).map_err(|error| error.at(key))
+    }
+
     /// Moves past a slot and gives its batch, if it has one.
-    fn take(&mut self, key: String, object: &Object, held: Held) -> Result<Option<Batch>> {
-        let Slot { header, batch } = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
-        self.guess_bytes = object.bytes.len().max(self.guess_bytes * 7 / 8).max(LEAST_GUESS_BYTES);
+    fn take(&mut self, key: String, slot: Slot, held: Arc<Held>) -> Option<Batch> {
+        let Slot { header, batch } = slot;
         self.window = WINDOW;
         let (block, number) = (self.place.block, self.place.slot);
         if (block, number) >= self.known {
@@ -354,13 +419,15 @@ impl LogReader {
         self.last = Place { block, slot: number, offset: self.place.offset };
         let wanted = header.next_offset() > self.place.offset;
         self.place.offset = self.place.offset.max(header.next_offset());
-        Ok(batch.filter(|_| wanted).map(|content| Batch { header, content, key, held }))
+        batch.filter(|_| wanted).map(|content| Batch { header, content, key, held })
     }
 
     /// Decides about a slot that is not there, or does not count.
     async fn absent(&mut self, key: &str, void: bool, asked_at: Moment) -> Result<Absence> {
-        let Some(Current { open, end }) = &self.current else { return Ok(Absence::Wait) };
-        let (open, mut end) = (open.clone(), end.clone());
+        let Some(current) = &self.current else { return Ok(Absence::Wait) };
+        let (open, mut end) = (current.open.clone(), current.end.clone());
+        let (indexed, next_segment) =
+            (current.index.is_some(), current.next_segment(self.place.slot));
         let log = Arc::clone(&self.log);
         let (block, slot) = (open.block, self.place.slot);
         self.note_absence(&open, asked_at);
@@ -390,7 +457,15 @@ impl LogReader {
             }
             self.note_absence(&open, asked_at);
         }
-        if let Some(slot) = higher {
+        // An index is there before the first of its slots goes.
+        if end.is_some()
+            && !indexed
+            && log.env.keeps(Rule::ReaderAsksForTheIndex)
+            && let Some(index) = log.index(block).await?
+        {
+            return Ok(Absence::Indexed(index));
+        }
+        if let Some(slot) = higher.into_iter().chain(next_segment).min() {
             return Ok(Absence::Past(Onward { block, slot, lost: true }));
         }
         if !log.env.keeps(Rule::ReaderMovesOn) {

@@ -1,18 +1,22 @@
 //! Finds where in a log an offset or a time is: a search over the blocks' beginnings, then over
-//! the headers of the block's slots, with many probes at once, so that the number of round trips
-//! hardly grows with the log.
+//! the headers of the block's slots, in its index if it was compacted, and with many probes at once
+//! if not, so that the number of round trips hardly grows with the log.
 
+use super::index::Index;
 use super::read::Place;
 use super::tail::Tail;
-use super::{End, Log, Look, Open, Verdict};
+use super::{End, Log, Look, Open, Verdict, blocks_of};
+use crate::batch::CheckedBatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{BLOCKS_PER_GROUP, BlockObject, group_name};
+use crate::keys::{BLOCKS_PER_GROUP, BlockObject};
 use crate::slot::{PROBE_LEN, Slot, SlotHeader};
 use futures_util::future::try_join_all;
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many probes are under way at once: a million blocks are searched in four round trips, a
-/// thousand slots in two.
+/// How many probes are under way at once: 32 to the power of 4 is a million blocks, of which each
+/// has no more than 32 times 32 slots.
 const PROBES: u64 = 31;
 
 /// Where an offset is.
@@ -23,37 +27,24 @@ pub(crate) struct Sought {
     pub(crate) lost: bool,
 }
 
-/// Where a search came out.
-#[derive(Debug)]
-struct Boundary<T> {
-    /// The first number that is not before what is sought.
-    at: u64,
-    /// What a probe found at the number before it, or what stood for that.
-    before: Option<T>,
-}
-
-/// The first number below `len` for which a probe says that it is not before what is sought; up to
-/// there they are, and then no more.
-async fn search<T, F>(len: u64, probe: impl Fn(u64) -> F) -> Result<Boundary<T>>
+/// The first number below `len` for which `before` is false; it is true, then false.
+async fn search<F>(len: u64, before: impl Fn(u64) -> F) -> Result<u64>
 where
-    F: Future<Output = Result<(bool, T)>>,
+    F: Future<Output = Result<bool>>,
 {
-    let (mut low, mut high, mut before) = (0, len, None);
+    let (mut low, mut high) = (0, len);
     while low < high {
         let step = (high - low).div_ceil(PROBES + 1).max(1);
         let probes: Vec<u64> =
             (1..=PROBES).map(|i| low + i * step - 1).take_while(|probe| *probe < high).collect();
-        let answers = try_join_all(probes.iter().map(|number| probe(*number))).await?;
-        let count = answers.iter().take_while(|(before, _)| *before).count();
-        if let Some(number) = probes.get(count) {
-            high = *number;
-        }
-        if let Some(last) = count.checked_sub(1) {
-            low = probes[last] + 1;
-            before = answers.into_iter().nth(last).map(|(_, found)| found);
+        let answers = try_join_all(probes.iter().map(|probe| before(*probe))).await?;
+        match answers.iter().position(|before| !before) {
+            Some(0) => high = probes[0],
+            Some(first) => (low, high) = (probes[first - 1] + 1, probes[first]),
+            None => low = probes.last().map_or(high, |last| last + 1),
         }
     }
-    Ok(Boundary { at: low, before })
+    Ok(low)
 }
 
 /// The place right after everything that is written.
@@ -75,47 +66,82 @@ struct Slots<'a> {
     open: Open,
     end: Option<End>,
     numbers: Vec<u32>,
+    /// The headers that were read.
+    read: Mutex<HashMap<u32, Option<SlotHeader>>>,
 }
 
 impl Slots<'_> {
     async fn header(&self, index: u64) -> Result<Option<SlotHeader>> {
         let slot = self.numbers[index as usize];
+        if let Some(header) = self.known().get(&slot) {
+            return Ok(header.clone());
+        }
         let key = self.log.id.slot(self.open.block, slot);
-        let Some(object) = self.log.store.get_start(&key, PROBE_LEN).await? else {
-            return Ok(None);
-        };
-        let look = match &self.end {
-            Some(end) => self.log.judge_ended(&key, &self.open, end, slot, &object)?,
-            None => self.log.judge(&key, &self.open, &object)?,
-        };
-        Ok(match look {
-            Look::Valid { slot, .. } => Some(slot),
-            Look::Absent | Look::Void { .. } => None,
-        })
-    }
-
-    /// The first slot for which `before` is false, and the header before it. A slot that is damaged
-    /// or has expired meanwhile counts as the next one that can be read.
-    async fn first(
-        &self,
-        before: impl Fn(&SlotHeader) -> bool + Copy,
-    ) -> Result<(u64, Option<SlotHeader>)> {
-        let len = self.numbers.len() as u64;
-        let found = search(len, |index| async move {
-            for index in index..len {
-                if let Some(header) = unless_damaged(self.header(index).await)? {
-                    return Ok((before(&header), Some((index, header))));
+        let header = match self.log.store.get_start(&key, PROBE_LEN).await? {
+            None => None,
+            Some(object) => {
+                let look = match &self.end {
+                    Some(end) => self.log.judge_ended(&key, &self.open, end, slot, &object)?,
+                    None => self.log.judge(&key, &self.open, &object)?,
+                };
+                match look {
+                    Look::Valid { slot, .. } => Some(slot),
+                    Look::Absent | Look::Void { .. } => None,
                 }
             }
-            Ok((false, None))
-        })
-        .await?;
-        let header = match (found.at.checked_sub(1), found.before.flatten()) {
-            (Some(index), Some((of, header))) if of == index => Some(header),
-            (Some(index), _) => self.header(index).await?,
-            (None, _) => None,
         };
-        Ok((found.at, header))
+        self.known().insert(slot, header.clone());
+        Ok(header)
+    }
+
+    /// The slot of an offset; an error is the slot from which on there may be a later one.
+    async fn find_offset(&self, offset: i64) -> Result<std::result::Result<u32, u32>> {
+        let after = self.first(|header| header.base_offset <= offset).await?;
+        let mut from = 0;
+        if let Some(index) = after.checked_sub(1) {
+            let slot = self.numbers[index as usize];
+            if let Some(header) = self.header(index).await?
+                && offset < header.next_offset()
+            {
+                return Ok(Ok(slot));
+            }
+            from = slot + 1;
+        }
+        if let Some(slot) = self.numbers.get(after as usize).copied()
+            && unless_damaged(self.header(after).await.map(Some))?.is_none()
+        {
+            // Reading from there says what is wrong with it.
+            return Ok(Ok(slot));
+        }
+        Ok(Err(from))
+    }
+
+    /// Whether no slot was missing of those that were before another, or that an end names.
+    fn are_whole(&self) -> bool {
+        let count = match &self.end {
+            Some(End { verdict: Verdict::Slots(slots), .. }) => *slots,
+            _ => self.numbers.len() as u32,
+        };
+        (0..count).eq(self.numbers.iter().copied()) && self.known().values().all(Option::is_some)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<u32, Option<SlotHeader>>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first slot for which `before` is false. One that is damaged or has expired meanwhile
+    /// counts as the next one that can be read.
+    async fn first(&self, before: impl Fn(&SlotHeader) -> bool + Copy) -> Result<u64> {
+        let len = self.numbers.len() as u64;
+        search(len, |index| async move {
+            for index in index..len {
+                if let Some(header) = unless_damaged(self.header(index).await)? {
+                    return Ok(before(&header));
+                }
+            }
+            Ok(false)
+        })
+        .await
     }
 }
 
@@ -144,23 +170,25 @@ impl Log {
         }
         let open = self.last_block(end_of_log, |open| open.base_offset <= offset).await?;
         let block = open.block;
-        let slots = self.slots_there(open).await?;
-        let (after, header) = slots.first(|header| header.base_offset <= offset).await?;
-        let mut from = (block, 0);
-        if let Some(index) = after.checked_sub(1) {
-            let slot = slots.numbers[index as usize];
-            if header.is_some_and(|header| offset < header.next_offset()) {
+        let mut index = self.index_of_block(block, end_of_log).await?;
+        let from = loop {
+            if let Some(index) = &index
+                && let Some(slot) = index.slot_at(offset)
+                && self.segment_is_there(index, slot).await?
+            {
                 return Ok(found(Place { block, slot, offset }));
             }
-            from = (block, slot + 1);
-        }
-        if let Some(slot) = slots.numbers.get(after as usize).copied()
-            && unless_damaged(slots.header(after).await.map(Some))?.is_none()
-        {
-            // Reading from there says what is wrong with it.
-            return Ok(found(Place { block, slot, offset }));
-        }
-        let next = self.first_from(from.0, from.1, tail).await?;
+            let slots = self.slots_there(open.clone(), index.as_ref()).await?;
+            let from = match slots.find_offset(offset).await? {
+                Ok(slot) => return Ok(found(Place { block, slot, offset })),
+                Err(from) => from,
+            };
+            match self.late_index(&slots, index.as_ref()).await? {
+                None => break from,
+                late => index = late,
+            }
+        };
+        let next = self.first_from(block, from, tail).await?;
         let place = next.unwrap_or_else(|| tail_place(tail));
         // Where offsets jumped nobody knows whether there was a record, so that counts as lost too.
         Ok(Sought { place, lost: true })
@@ -171,25 +199,46 @@ impl Log {
         let Some(end_of_log) = tail else { return Ok(tail_place(None)) };
         let open = self.last_block(end_of_log, |open| open.max_timestamp < unix_ms).await?;
         let block = open.block;
-        let slots = self.slots_there(open).await?;
-        let (index, before) = slots.first(|header| header.max_timestamp < unix_ms).await?;
-        let slot = slots.numbers.get(index as usize).copied();
-        let follows = |slot: u32| match index.checked_sub(1) {
-            Some(before) => slots.numbers[before as usize] + 1 == slot,
-            None => slot == 0,
-        };
-        if let Some(slot) = slot.filter(|slot| follows(*slot)) {
-            let offset = before.map_or(slots.open.base_offset, |before| before.next_offset());
-            let place = Place { block, slot, offset };
-            if let Some(place) = self.first_record_at(place, unix_ms).await? {
-                return Ok(place);
+        let mut index = self.index_of_block(block, end_of_log).await?;
+        let from = loop {
+            if let Some(index) = &index
+                && let Some((slot, header)) =
+                    index.first_data(|header| header.max_timestamp >= unix_ms)
+                && let Some(batch) = self.batch_in_segment(index, slot).await?
+            {
+                let place = Place { block, slot, offset: header.base_offset };
+                return first_record_at(place, batch, unix_ms);
             }
-        }
-        let from = slot.map_or((block + 1, 0), |slot| (block, slot));
-        match self.first_from(from.0, from.1, tail).await? {
-            Some(place) => Ok(self.first_record_at(place, unix_ms).await?.unwrap_or(place)),
-            None => Ok(tail_place(tail)),
-        }
+            let slots = self.slots_there(open.clone(), index.as_ref()).await?;
+            let at = slots.first(|header| header.max_timestamp < unix_ms).await?;
+            let late = self.late_index(&slots, index.as_ref()).await?;
+            if late.is_some() {
+                index = late;
+                continue;
+            }
+            let slot = slots.numbers.get(at as usize).copied();
+            if let Some(slot) = slot
+                && let Some(header) = unless_damaged(slots.header(at).await)?
+                && header.record_count > 0
+                && let Some(batch) = self.batch_in_slot(block, slot).await?
+            {
+                let place = Place { block, slot, offset: header.base_offset };
+                return first_record_at(place, batch, unix_ms);
+            }
+            break slot.map_or((block + 1, 0), |slot| (block, slot));
+        };
+        let Some(place) = self.first_from(from.0, from.1, tail).await? else {
+            return Ok(tail_place(tail));
+        };
+        let batch = match self.index_of_block(place.block, end_of_log).await? {
+            Some(index) => self.batch_in_segment(&index, place.slot).await?,
+            None => None,
+        };
+        let batch = match batch {
+            Some(batch) => Some(batch),
+            None => self.batch_in_slot(place.block, place.slot).await?,
+        };
+        batch.map_or(Ok(place), |batch| first_record_at(place, batch, unix_ms))
     }
 
     /// The last block, up to the newest, for which `before` is true.
@@ -198,19 +247,27 @@ impl Log {
             return Ok(tail.open.clone());
         }
         let (before, newest) = (&before, tail.open.block);
-        let found = search(newest, |block| async move {
+        // The last one that was found to be before: most times it is the answer.
+        let last: &Mutex<Option<Open>> = &Mutex::new(None);
+        let after = search(newest, |block| async move {
             for block in block..newest {
                 if let Some(open) = unless_damaged(self.open(block).await)? {
-                    return Ok((before(&open), Some(open)));
+                    let is_before = before(&open);
+                    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                    if is_before && last.as_ref().is_none_or(|last| last.block < open.block) {
+                        *last = Some(open);
+                    }
+                    return Ok(is_before);
                 }
             }
-            Ok((false, None))
+            Ok(false)
         })
         .await?;
-        let block = found.at.saturating_sub(1);
-        match found.before.flatten() {
-            Some(open) if open.block == block => Ok(open),
-            _ => self.open_there(block).await,
+        let wanted = after.saturating_sub(1);
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match last.filter(|open| open.block == wanted) {
+            Some(open) => Ok(open),
+            None => self.open_there(wanted).await,
         }
     }
 
@@ -222,9 +279,56 @@ impl Log {
         })
     }
 
-    async fn slots_there(&self, open: Open) -> Result<Slots<'_>> {
-        let (listed, end) =
-            futures_util::future::try_join(self.slots(open.block), self.end(open.block)).await?;
+    /// The index of a block, which only one that has ended has.
+    async fn index_of_block(&self, block: u64, tail: &Tail) -> Result<Option<Index>> {
+        if block == tail.open.block && tail.end.is_none() {
+            return Ok(None);
+        }
+        unless_damaged(self.index(block).await)
+    }
+
+    /// The index of a block that had none, where slots were missing: it may have been compacted
+    /// meanwhile.
+    async fn late_index(&self, slots: &Slots<'_>, index: Option<&Index>) -> Result<Option<Index>> {
+        if index.is_some() || slots.are_whole() {
+            return Ok(None);
+        }
+        unless_damaged(self.index(slots.open.block).await)
+    }
+
+    /// Whether a slot is in a segment, and that has not expired.
+    async fn segment_is_there(&self, index: &Index, slot: u32) -> Result<bool> {
+        let Some(segment) = index.segment_of(slot) else { return Ok(false) };
+        let key = self.id.segment(index.open.block, &index.segments[segment].name);
+        Ok(self.store.get_start(&key, 1).await?.is_some())
+    }
+
+    /// The batch of a slot that is in a segment; `None` where it is not, or has expired.
+    async fn batch_in_segment(&self, index: &Index, slot: u32) -> Result<Option<Read>> {
+        let Some(part) = index.part(slot, 0) else { return Ok(None) };
+        let key = self.id.segment(index.open.block, &index.segments[part.segment].name);
+        let Some(object) = self.store.get_range(&key, part.bytes.clone()).await? else {
+            return Ok(None);
+        };
+        let slot = index.slot(&key, &part, &object.bytes, slot)?;
+        Ok(Some(Read { key, batch: slot.batch }))
+    }
+
+    async fn batch_in_slot(&self, block: u64, slot: u32) -> Result<Option<Read>> {
+        let key = self.id.slot(block, slot);
+        let Some(object) = self.store.get(&key).await? else { return Ok(None) };
+        let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
+        Ok(Some(Read { key, batch: slot.batch }))
+    }
+
+    async fn slots_there(&self, open: Open, index: Option<&Index>) -> Result<Slots<'_>> {
+        let end = async {
+            match index {
+                Some(index) => Ok(Some(index.end.clone())),
+                None => self.end(open.block).await,
+            }
+        };
+        let (listed, end) = futures_util::future::try_join(self.slots(open.block), end).await?;
         let counts = |number: u32, stamp: i64| match &end {
             Some(End { verdict: Verdict::Slots(slots), .. }) => number < *slots,
             _ => open.lease.holds(stamp),
@@ -236,7 +340,7 @@ impl Log {
             .map(|(number, _)| number)
             .collect();
         numbers.sort_unstable();
-        Ok(Slots { log: self, open, end, numbers })
+        Ok(Slots { log: self, open, end, numbers, read: Mutex::default() })
     }
 
     /// The first slot with records from a block and slot on.
@@ -247,60 +351,87 @@ impl Log {
         tail: Option<&Tail>,
     ) -> Result<Option<Place>> {
         let Some(tail) = tail else { return Ok(None) };
-        let (mut block, mut slot) = (block, slot);
-        while block <= tail.open.block {
-            let Some(next) = self.first_data_block(block).await? else { return Ok(None) };
-            if next > block {
-                (block, slot) = (next, 0);
-            }
-            if let Some(open) = self.open(block).await? {
-                let slots = self.slots_there(open).await?;
-                for index in 0..slots.numbers.len() {
-                    let number = slots.numbers[index];
-                    if number < slot {
-                        continue;
-                    }
-                    let header = slots.header(index as u64).await?;
-                    if let Some(header) = header.filter(|header| header.record_count > 0) {
-                        return Ok(Some(Place { block, slot: number, offset: header.base_offset }));
+        let groups = self.store.list(&self.id.data_dir()).await?;
+        let mut groups: Vec<u64> = groups.numbered_dirs().collect();
+        groups.sort_unstable();
+        for group in groups.into_iter().filter(|group| *group >= block / BLOCKS_PER_GROUP) {
+            let listing = self.group(group).await?;
+            for (number, segments) in blocks_of(&listing) {
+                let number = group * BLOCKS_PER_GROUP + number;
+                if (block..=tail.open.block).contains(&number) {
+                    let from = if number == block { slot } else { 0 };
+                    let found = self.first_in_block(number, from, &segments, tail).await?;
+                    if found.is_some() {
+                        return Ok(found);
                     }
                 }
             }
-            (block, slot) = (block + 1, 0);
         }
         Ok(None)
     }
 
-    /// The first block from `block` on that has anything under data/.
-    async fn first_data_block(&self, block: u64) -> Result<Option<u64>> {
-        let dir = self.id.data_dir();
-        let mut groups: Vec<u64> = self.store.list(&dir).await?.numbered_dirs().collect();
-        groups.sort_unstable();
-        for group in groups.into_iter().filter(|group| *group >= block / BLOCKS_PER_GROUP) {
-            let blocks = self.store.list(&format!("{dir}/{}", group_name(group))).await?;
-            let numbers = blocks.numbered_dirs().map(|number| group * BLOCKS_PER_GROUP + number);
-            if let Some(first) = numbers.filter(|number| *number >= block).min() {
-                return Ok(Some(first));
+    /// The first slot with records of a block, of which these segments are there.
+    async fn first_in_block(
+        &self,
+        block: u64,
+        from: u32,
+        segments: &[&str],
+        tail: &Tail,
+    ) -> Result<Option<Place>> {
+        let place = |slot, header: &SlotHeader| Place { block, slot, offset: header.base_offset };
+        let mut index = self.index_of_block(block, tail).await?;
+        let mut late = false;
+        loop {
+            let in_segment = index.as_ref().and_then(|index| {
+                let slots = (0..).zip(index.headers()).skip(from as usize);
+                let mut data = slots.filter(|(_, header)| header.record_count > 0);
+                // A late index is newer than the list of segments.
+                let is_there = |slot| late || index.is_in_any(slot, segments);
+                data.find(|(slot, _)| is_there(*slot)).map(|(slot, header)| place(slot, header))
+            });
+            if in_segment.is_some_and(|place| place.slot == from) {
+                return Ok(in_segment);
+            }
+            let open = match &index {
+                Some(index) => Some(index.open.clone()),
+                None => self.open(block).await?,
+            };
+            let Some(open) = open else { return Ok(None) };
+            let slots = self.slots_there(open, index.as_ref()).await?;
+            let most = in_segment.map_or(u32::MAX, |place| place.slot);
+            let mut in_slot = None;
+            for (at, number) in (0..).zip(slots.numbers.iter().copied()) {
+                if in_slot.is_none() && (from..most).contains(&number) {
+                    let header = slots.header(at).await?;
+                    let header = header.filter(|header| header.record_count > 0);
+                    in_slot = header.map(|header| place(number, &header));
+                }
+            }
+            match self.late_index(&slots, index.as_ref()).await? {
+                None => return Ok(in_slot.or(in_segment)),
+                found => (index, late) = (found, true),
             }
         }
-        Ok(None)
     }
+}
 
-    /// Within the batch at `place`, the first record at or after a time; `None` if there is none.
-    async fn first_record_at(&self, place: Place, unix_ms: i64) -> Result<Option<Place>> {
-        let key = self.id.slot(place.block, place.slot);
-        let Some(object) = self.store.get(&key).await? else { return Ok(None) };
-        let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
-        let Some(batch) = slot.batch else { return Ok(None) };
-        let records = batch.records().map_err(|error| Error::corrupt(&key, error))?;
-        for record in records {
-            let record = record.map_err(|error| Error::corrupt(&key, error))?;
-            if record.timestamp >= unix_ms {
-                return Ok(Some(Place { offset: record.offset, ..place }));
-            }
+/// A batch that was read, and the object it came from.
+struct Read {
+    key: String,
+    batch: Option<CheckedBatch>,
+}
+
+/// Within the batch at `place`, the first record at or after a time.
+fn first_record_at(place: Place, read: Read, unix_ms: i64) -> Result<Place> {
+    let Read { key, batch: Some(batch) } = read else { return Ok(place) };
+    let records = batch.records().map_err(|error| Error::corrupt(&key, error))?;
+    for record in records {
+        let record = record.map_err(|error| Error::corrupt(&key, error))?;
+        if record.timestamp >= unix_ms {
+            return Ok(Place { offset: record.offset, ..place });
         }
-        Ok(None)
     }
+    Ok(place)
 }
 
 #[cfg(test)]
@@ -315,12 +446,11 @@ mod tests {
                 let found = search(len, |probe| {
                     assert!(probe < len);
                     asked.set(asked.get() + 1);
-                    async move { Ok((probe < boundary, probe)) }
+                    async move { Ok(probe < boundary) }
                 })
                 .await
                 .expect("no errors");
-                assert_eq!(found.at, boundary, "len {len}");
-                assert_eq!(found.before, boundary.checked_sub(1), "len {len}");
+                assert_eq!(found, boundary, "len {len}");
                 assert!(asked.get() <= 3 * PROBES);
             }
         }

@@ -7,8 +7,6 @@
 
 use super::{End, Log, Open};
 use crate::error::Result;
-use crate::keys::{BLOCKS_PER_GROUP, group_name};
-use crate::store::Entry;
 
 /// What may go. A block goes whole, if every record of it is covered by one of the conditions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,21 +51,24 @@ impl Log {
         report: &mut TrimReport,
     ) -> Result<()> {
         let blocks = self.data_blocks().await?;
-        let mut behind = match point.keep_bytes {
-            Some(_) => self.bytes_of(&blocks).await?,
-            None => 0,
-        };
+        let mut behind = 0;
+        if point.keep_bytes.is_some() {
+            for block in &blocks {
+                behind += bytes_of(&self.data_objects(block).await?);
+            }
+        }
         for block in blocks {
-            let (Some(open), Some(end)) = (self.open(block).await?, self.end(block).await?) else {
+            let number = block.block;
+            let (Some(open), Some(end)) = (self.open(number).await?, self.end(number).await?)
+            else {
                 return Ok(());
             };
-            let slots = self.slots(block).await?;
-            let bytes = slots.iter().map(|slot| slot.size).sum();
-            behind = behind.saturating_sub(bytes);
+            let objects = self.data_objects(&block).await?;
+            behind = behind.saturating_sub(bytes_of(&objects));
             if !point.covers(&end, behind) {
                 return Ok(());
             }
-            self.trim_block(&open, &slots, now, report).await?;
+            self.trim_block(&open, objects, now, report).await?;
         }
         Ok(())
     }
@@ -75,42 +76,25 @@ impl Log {
     async fn trim_block(
         &self,
         open: &Open,
-        slots: &[Entry],
+        objects: Vec<(String, u64)>,
         now: i64,
         report: &mut TrimReport,
     ) -> Result<()> {
+        let count = objects.len() as u64;
         let at = open.lease.expired_at();
         if at.is_none_or(|at| at > now) {
-            report.remaining += slots.len() as u64;
+            report.remaining += count;
             report.removable_at_ms = report.removable_at_ms.max(at.map(|at| at * 1000));
             return Ok(());
         }
-        let mut numbers: Vec<u64> = slots.iter().map(|slot| slot.number).collect();
-        numbers.sort_unstable();
-        let keys = numbers.iter().map(|number| self.id.slot(open.block, *number as u32));
-        self.store.delete_all(keys.collect()).await?;
-        report.removed += slots.len() as u64;
-        report.removed_bytes += slots.iter().map(|slot| slot.size).sum::<u64>();
+        let bytes = bytes_of(&objects);
+        self.store.delete_all(objects.into_iter().map(|(key, _)| key).collect()).await?;
+        report.removed += count;
+        report.removed_bytes += bytes;
         Ok(())
     }
+}
 
-    /// The blocks that have anything under `data/`, in order.
-    pub(crate) async fn data_blocks(&self) -> Result<Vec<u64>> {
-        let dir = self.id.data_dir();
-        let mut blocks = Vec::new();
-        for group in self.store.list(&dir).await?.numbered_dirs() {
-            let listed = self.store.list(&format!("{dir}/{}", group_name(group))).await?;
-            blocks.extend(listed.numbered_dirs().map(|number| group * BLOCKS_PER_GROUP + number));
-        }
-        blocks.sort_unstable();
-        Ok(blocks)
-    }
-
-    async fn bytes_of(&self, blocks: &[u64]) -> Result<u64> {
-        let mut bytes = 0;
-        for block in blocks {
-            bytes += self.slots(*block).await?.iter().map(|slot| slot.size).sum::<u64>();
-        }
-        Ok(bytes)
-    }
+fn bytes_of(objects: &[(String, u64)]) -> u64 {
+    objects.iter().map(|(_, size)| size).sum()
 }

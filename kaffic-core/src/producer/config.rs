@@ -37,6 +37,7 @@ pub(super) struct Config {
     pub(super) when_full: WhenFull,
     pub(super) compression: Option<Compression>,
     pub(super) delivery_timeout: Duration,
+    pub(super) compaction: bool,
 }
 
 /// Configures a [`Producer`]. From [`crate::Kaffic::producer`].
@@ -77,6 +78,7 @@ impl ProducerBuilder {
             when_full: WhenFull::Wait,
             compression: None,
             delivery_timeout: Duration::from_secs(120),
+            compaction: true,
         };
         Self { context, topic: topic.to_owned(), config, create: None, min_expiry: None }
     }
@@ -127,6 +129,25 @@ impl ProducerBuilder {
     /// default.
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.config.delivery_timeout = timeout;
+        self
+    }
+
+    /// Whether blocks of many small batches that this producer ends (at 1,000 batches, when they
+    /// have grown old, or by closing) are compacted in the background: yes, by default. That is a
+    /// get a batch and a few puts a block, one block at a time for all producers of a client, and
+    /// makes reading old records cheap and fast. It never delays an append, and closing does not
+    /// wait for it; [`crate::Kaffic::compact`] does what was left.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("orders", Default::default()).await.unwrap();
+    /// let producer = client.producer("orders").compaction(false).build().await.unwrap();
+    /// # let _ = producer;
+    /// # });
+    /// ```
+    pub fn compaction(mut self, compaction: bool) -> Self {
+        self.config.compaction = compaction;
         self
     }
 

@@ -309,7 +309,11 @@ impl Inner {
             if let Some(min_expiry) = self.min_expiry {
                 settings.min_expiry = min_expiry;
             }
-            let log = self.context.log(self.topic.log_id(partition), settings);
+            let id = self.topic.log_id(partition);
+            let log = match self.config.compaction {
+                true => self.context.compacted_log(id, settings),
+                false => self.context.log(id, settings),
+            };
             Lane::start(partition, log, self.config.clone(), Arc::clone(&self.room), &self.busy)
         })
     }

@@ -25,6 +25,7 @@ use object_store::{
 };
 use pace::Pace;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -114,8 +115,16 @@ pub(crate) struct Object {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) number: u64,
-    pub(crate) stamp: i64,
     pub(crate) size: u64,
+    pub(crate) stamp: i64,
+}
+
+/// An entry of a directory: an object with any other name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedEntry {
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) stamp: i64,
 }
 
 /// What stands directly under a directory.
@@ -123,8 +132,10 @@ pub(crate) struct Entry {
 pub(crate) struct Listing {
     /// Directories by name.
     pub(crate) dirs: Vec<String>,
-    /// Objects with numbers for names. Others are not ours.
+    /// Objects with numbers for names.
     pub(crate) numbered: Vec<Entry>,
+    /// All other objects. Most are not ours.
+    pub(crate) named: Vec<NamedEntry>,
 }
 
 impl Listing {
@@ -230,17 +241,26 @@ impl Store {
 
     /// The first `len` bytes of an object (fewer where it is shorter).
     pub(crate) async fn get_start(&self, key: &str, len: usize) -> Result<Option<Object>> {
-        self.read("get", key, Some(len as u64)).await
+        self.read("get", key, Some(0..len as u64)).await
     }
 
-    async fn read(&self, op: &str, key: &str, len: Option<u64>) -> Result<Option<Object>> {
+    /// A part of an object; less than that where the object is shorter.
+    pub(crate) async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Object>> {
+        self.read("get", key, Some(range)).await
+    }
+
+    async fn read(
+        &self,
+        op: &str,
+        key: &str,
+        mut range: Option<Range<u64>>,
+    ) -> Result<Option<Object>> {
         let path = self.path(key)?;
-        let mut range = len;
         let mut tries = 0;
         loop {
             tries += 1;
             self.counters.gets.fetch_add(1, Ordering::Relaxed);
-            let error = match self.attempt(op, key, self.read_once(&path, range)).await {
+            let error = match self.attempt(op, key, self.read_once(&path, range.clone())).await {
                 Ok(object) => {
                     if let Some(object) = &object {
                         let bytes = object.bytes.len() as u64;
@@ -251,7 +271,7 @@ impl Store {
                 Err(error) => error,
             };
             // A range of an empty object is an error to some stores: the whole tells.
-            range = None;
+            range = range.filter(|range| range.start > 0);
             self.again_or(error, tries).await?;
         }
     }
@@ -259,13 +279,21 @@ impl Store {
     async fn read_once(
         &self,
         path: &Path,
-        len: Option<u64>,
+        range: Option<Range<u64>>,
     ) -> object_store::Result<Option<Object>> {
-        let options =
-            GetOptions { range: len.map(|len| GetRange::Bounded(0..len)), ..GetOptions::default() };
+        let from = range.as_ref().map_or(0, |range| range.start);
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let result = match self.inner.get_opts(path, options).await {
             Ok(result) => result,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            // A range behind the end is an error: the size tells.
+            Err(error) if from > 0 => match self.inner.head(path).await {
+                Ok(meta) if meta.size <= from => {
+                    let stamp = meta.last_modified.timestamp();
+                    return Ok(Some(Object { bytes: Bytes::new(), stamp }));
+                }
+                _ => return Err(error),
+            },
             Err(error) => return Err(error),
         };
         let stamp = result.meta.last_modified.timestamp();
@@ -421,17 +449,20 @@ fn listing(dir: &Path, result: &object_store::ListResult) -> Listing {
         .iter()
         .filter_map(|path| path.parts().next_back().map(|part| part.as_ref().to_owned()))
         .collect();
-    let numbered = result
-        .objects
-        .iter()
+    let (mut numbered, mut named) = (Vec::new(), Vec::new());
+    for meta in &result.objects {
         // Some stores list an empty directory as an object in itself.
-        .filter(|meta| meta.location != *dir)
-        .filter_map(|meta| {
-            let number = parse_number(meta.location.filename()?)?;
-            Some(Entry { number, stamp: meta.last_modified.timestamp(), size: meta.size })
-        })
-        .collect();
-    Listing { dirs, numbered }
+        if meta.location == *dir {
+            continue;
+        }
+        let Some(name) = meta.location.filename() else { continue };
+        let (size, stamp) = (meta.size, meta.last_modified.timestamp());
+        match parse_number(name) {
+            Some(number) => numbered.push(Entry { number, size, stamp }),
+            None => named.push(NamedEntry { name: name.to_owned(), size, stamp }),
+        }
+    }
+    Listing { dirs, numbered, named }
 }
 
 #[cfg(test)]
