@@ -83,6 +83,10 @@ pub(crate) struct Setting {
     pub(crate) writers: u32,
     /// The topic is deleted, and made anew, while it is written to.
     pub(crate) deletion: bool,
+    /// How many processes compact the topic; writers do too where there are any.
+    pub(crate) compactors: u32,
+    /// The size up to which they join batches.
+    pub(crate) segment_bytes: u64,
 }
 
 impl Setting {
@@ -118,6 +122,8 @@ impl Setting {
             slots: rng.random_range(2..=4),
             writers: [1, 2, 2, 3][rng.random_range(0..4)],
             deletion: rng.random_ratio(1, 12),
+            compactors: [0, 1, 1, 2][rng.random_range(0..4)],
+            segment_bytes: [1, 200, 64 << 20][rng.random_range(0..3)],
         };
         match config.bias {
             Some(rule) => setting.biased(rule),
@@ -145,6 +151,8 @@ impl Setting {
             slots: 1000,
             writers: 1,
             deletion: false,
+            compactors: 0,
+            segment_bytes: 64 << 20,
         }
     }
 
@@ -174,6 +182,13 @@ impl Setting {
             // Any other delay makes the writer look at its clock again.
             Rule::SlowPutsAreChecked => Self { pause: 0.05, suspend: 0.9, ..hot },
             Rule::VerdictsComeFromStamps => Self { wild_clock: 0.4, ..hot },
+            // Writers that put late into what was swept.
+            Rule::SweepsWaitForTheLease => {
+                Self { compactors: 2, hurry: true, leap: 0.0, expiry: 0.0, ..hot }
+            }
+            Rule::LosersReadTheIndex | Rule::ReaderAsksForTheIndex => {
+                Self { compactors: 2, expiry: 0.0, ..hot }
+            }
             _ => hot,
         }
     }
@@ -192,4 +207,7 @@ pub const RULES: &[Rule] = &[
     Rule::VerdictsComeFromStamps,
     Rule::ReaderLooksTwice,
     Rule::ReaderMovesOn,
+    Rule::ReaderAsksForTheIndex,
+    Rule::SweepsWaitForTheLease,
+    Rule::LosersReadTheIndex,
 ];

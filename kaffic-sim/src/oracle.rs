@@ -18,6 +18,7 @@
 //! | INV-13 | a record comes back as it was sent |
 //! | INV-14 | a reader that wants to be told is told before it passes an expired acknowledged record |
 //! | INV-15 | records appended as one batch are in the log together or not at all |
+//! | INV-16 | no process deletes the last copy of a record, or a segment that an index names, but with the topic |
 
 use crate::payload::Rec;
 use kaffic_core::Outcome;
@@ -48,6 +49,7 @@ invariants! {
     Contents 13,
     LossIsTold 14,
     BatchesAreWhole 15,
+    NothingDropped 16,
 }
 
 impl fmt::Display for Invariant {
@@ -114,6 +116,8 @@ struct Log {
     gone: BTreeMap<(i64, Rec), Option<i64>>,
     /// What an object holds.
     holds: BTreeMap<String, Vec<(i64, Rec)>>,
+    /// How many objects hold a record.
+    copies: BTreeMap<(i64, Rec), u32>,
     deleted: Option<i64>,
 }
 
@@ -325,24 +329,42 @@ impl Oracle {
         incarnation.unwrap_or(0).min(1)
     }
 
-    /// A slot that counts was stored.
-    pub(crate) fn stored(&mut self, key: &str, base: i64, records: &[Rec]) {
+    /// A slot that counts was stored, or an index that names a segment.
+    pub(crate) fn stored(&mut self, key: &str, places: Vec<(i64, Rec)>) {
         let log = &mut self.logs[Self::log_of(key)];
-        let places = (base..).zip(records.iter().copied());
-        for place in places.clone() {
-            log.gone.entry(place).or_insert(None);
+        for place in &places {
+            log.gone.entry(*place).or_insert(None);
+            *log.copies.entry(*place).or_default() += 1;
         }
-        log.holds.insert(key.to_owned(), places.collect());
+        log.holds.insert(key.to_owned(), places);
     }
 
-    /// An object was deleted, by age or by a process.
-    pub(crate) fn gone(&mut self, now: i64, key: &str) {
+    /// An object was deleted, by age or by a process. Says whether it was the last copy of any.
+    pub(crate) fn gone(&mut self, now: i64, key: &str) -> bool {
         let log = &mut self.logs[Self::log_of(key)];
+        let mut last = false;
         for place in log.holds.remove(key).unwrap_or_default() {
-            if let Some(gone) = log.gone.get_mut(&place) {
+            let copies = log.copies.entry(place).or_default();
+            *copies = copies.saturating_sub(1);
+            if *copies == 0
+                && let Some(gone) = log.gone.get_mut(&place)
+            {
                 gone.get_or_insert(now);
+                last = true;
             }
         }
+        last
+    }
+
+    /// A process deleted an object; `young`: it could not have expired yet.
+    pub(crate) fn deleted(&mut self, now: i64, key: &str, young: bool) {
+        let number = Self::log_of(key);
+        let names_it = key.contains('.') && self.logs[number].holds.contains_key(key);
+        let last = self.gone(now, key);
+        let with_topic = self.deleting && number == 0;
+        self.check(with_topic || !young || !(last || names_it), Invariant::NothingDropped, || {
+            format!("{key} was deleted, and records need it")
+        });
     }
 
     // The topic

@@ -74,6 +74,27 @@ pub(crate) fn base_offset(object: &[u8]) -> Option<i64> {
     object.get(8..16).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte)))
 }
 
+/// The records of a segment, each with its offset: batches one after another, each of which begins
+/// with its base offset and then its length, which does not count these 12 bytes.
+pub(crate) fn places(mut segment: &[u8]) -> Vec<(i64, Rec)> {
+    let mut places = Vec::new();
+    while let Some(start) = segment.first_chunk::<12>() {
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte));
+        let (base, len) = (number(&start[..8]), 12 + number(&start[8..]) as usize);
+        let (batch, rest) = segment.split_at(len.min(segment.len()));
+        places.extend((base..).zip(find(batch)));
+        segment = rest;
+    }
+    places
+}
+
+/// The names of the segments in a block's index.
+pub(crate) fn segment_names(index: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(index);
+    let names = text.split("\"name\":\"").skip(1);
+    names.filter_map(|after| Some(after.split_once('"')?.0.to_owned())).collect()
+}
+
 /// Who wrote a slot's object: bytes 48 to 55 of its header.
 #[cfg(test)]
 pub(crate) fn producer_id(object: &[u8]) -> Option<i64> {

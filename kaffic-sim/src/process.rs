@@ -72,7 +72,9 @@ impl Process {
 
     /// The library, in this process.
     pub(crate) async fn connect(&self) -> kaffic_core::Result<Kaffic> {
-        Kaffic::builder().store(self.store(), "").env(Arc::new(self.clone())).connect().await
+        let segment_bytes = self.world().setting.segment_bytes;
+        let builder = Kaffic::builder().store(self.store(), "").env(Arc::new(self.clone()));
+        builder.segment_bytes(segment_bytes).connect().await
     }
 
     pub(crate) async fn pause(&self, ms: i64) {

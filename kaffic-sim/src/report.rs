@@ -29,6 +29,10 @@ pub struct Report {
     pub unknown: u64,
     /// Time that passed in the worlds, in milliseconds.
     pub world_ms: i64,
+    /// Blocks compacted, by calls that said so.
+    pub compacted: u64,
+    /// Objects that these calls removed.
+    pub swept: u64,
     /// Faults by kind.
     pub faults: FaultCounts,
     /// How many runs broke each invariant.
@@ -49,6 +53,8 @@ impl Report {
         self.not_written += outcome.not_written;
         self.unknown += outcome.unknown;
         self.world_ms += outcome.world_ms;
+        self.compacted += outcome.compacted;
+        self.swept += outcome.swept;
         self.faults.merge(&outcome.faults);
         self.failed += u64::from(outcome.violation.is_some());
         if let Some(violation) = outcome.violation {
@@ -67,6 +73,8 @@ impl Report {
         self.not_written += other.not_written;
         self.unknown += other.unknown;
         self.world_ms += other.world_ms;
+        self.compacted += other.compacted;
+        self.swept += other.swept;
         self.faults.merge(&other.faults);
         for (invariant, runs) in other.broken {
             *self.broken.entry(invariant).or_default() += runs;
@@ -89,6 +97,7 @@ impl fmt::Display for Report {
             "{} storage requests, {} acknowledged, {} not written, {} unknown, {} delivered",
             self.requests, self.acks, self.not_written, self.unknown, self.deliveries
         )?;
+        writeln!(f, "{} blocks compacted, {} objects swept", self.compacted, self.swept)?;
         for fault in Fault::ALL {
             writeln!(f, "{:>10}  {}", self.faults.of(*fault), fault.text())?;
         }

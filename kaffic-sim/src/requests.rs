@@ -185,8 +185,11 @@ impl State {
                 Reply::Listing { objects, dirs: Vec::new() }
             }
             Request::Delete { key } => {
+                let stamp = self.disk.get(key).map(|stored| stored.stamp_ms);
                 if self.disk.remove(key) {
-                    self.oracle.gone(self.now, key);
+                    // What is as old as R might be gone as well.
+                    let young = stamp.is_some_and(|stamp| stamp > self.now - R_MS);
+                    self.oracle.deleted(self.now, key, young);
                 }
                 Reply::Deleted
             }
@@ -243,7 +246,11 @@ impl State {
 
     /// Tells the oracle what a stored message holds, and whether it counts.
     fn tell_oracle(&mut self, key: &str, bytes: &Bytes, stamp_ms: i64) {
-        if !key.starts_with("data/") {
+        if let Some(block) = key.strip_suffix("/index") {
+            return self.tell_of_index(block, bytes);
+        }
+        // A segment counts when an index names it.
+        if !key.starts_with("data/") || key.contains('.') {
             return;
         }
         let Some(base) = payload::base_offset(bytes) else { return };
@@ -255,7 +262,21 @@ impl State {
             if counts { "" } else { "VOID" }
         ));
         if counts {
-            self.oracle.stored(key, base, &found);
+            self.oracle.stored(key, (base..).zip(found).collect());
+        }
+    }
+
+    /// From now on the segments that an index names are what readers go by.
+    fn tell_of_index(&mut self, block: &str, index: &Bytes) {
+        let Some((group, _)) = block.rsplit_once('/') else { return };
+        let group = group.replacen("meta/logs/", "data/", 1);
+        for name in payload::segment_names(index) {
+            let key = format!("{group}/{name}");
+            if let Some(segment) = self.disk.get(&key) {
+                let places = payload::places(&segment.bytes);
+                self.trace.remark(format_args!("{key} counts, with {} records", places.len()));
+                self.oracle.stored(&key, places);
+            }
         }
     }
 

@@ -60,6 +60,10 @@ pub struct Outcome {
     pub not_written: u64,
     /// Records whose outcome was reported as unknown.
     pub unknown: u64,
+    /// Blocks compacted, by calls that said so.
+    pub compacted: u64,
+    /// Objects that these calls removed.
+    pub swept: u64,
     /// Faults by kind.
     pub faults: FaultCounts,
     /// The first thing that did not hold.
@@ -92,6 +96,8 @@ pub fn run(seed: u64, config: &Config) -> Outcome {
         deliveries: state.oracle.deliveries,
         not_written: state.oracle.not_written,
         unknown: state.oracle.unknown,
+        compacted: state.compacted,
+        swept: state.swept,
         faults: state.counts,
         violation: violation.map(|(invariant, what)| Violation {
             seed,

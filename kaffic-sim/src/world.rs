@@ -10,6 +10,7 @@ use crate::process::Program;
 use crate::requests::Op;
 use crate::trace::{Event, Trace};
 use futures_util::future::BoxFuture;
+use kaffic_core::CompactionReport;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::cmp::Reverse;
@@ -105,6 +106,10 @@ pub(crate) struct State {
     pub(crate) oracle: Oracle,
     pub(crate) trace: Trace,
     pub(crate) counts: FaultCounts,
+    /// Blocks that were compacted, by calls that said so.
+    pub(crate) compacted: u64,
+    /// Objects that these removed.
+    pub(crate) swept: u64,
     /// No more faults: what is under way arrives, and everybody must come to an agreement.
     pub(crate) quiet: bool,
     pub(crate) spawned: Vec<(ActorId, BoxFuture<'static, ()>)>,
@@ -138,6 +143,8 @@ impl World {
             oracle: Oracle::default(),
             trace,
             counts: FaultCounts::default(),
+            compacted: 0,
+            swept: 0,
             quiet: false,
             spawned: Vec::new(),
             ended: Vec::new(),
@@ -154,6 +161,12 @@ impl World {
 }
 
 impl State {
+    /// Counts what a compaction did.
+    pub(crate) fn counts_of_compaction(&mut self, report: &CompactionReport) {
+        self.compacted += report.compacted;
+        self.swept += report.removed;
+    }
+
     /// Milliseconds since the world began.
     pub(crate) fn elapsed(&self) -> i64 {
         self.now - EPOCH_MS

@@ -1,6 +1,7 @@
 //! The story of a run: a topic, writers and readers that know nothing of each other while
 //! everything goes wrong, and then a quiet end at which all have to agree.
 
+mod compactor;
 mod deletion;
 mod reader;
 mod writer;
@@ -81,6 +82,11 @@ fn begin(world: &World) {
     for (delay, tell) in [(0, true), (second, false)] {
         let number = world.oracle.new_reader(0, tell);
         world.launch_in(delay, Role::Reader, reader(number, tell));
+    }
+    for _ in 0..world.setting.compactors {
+        let delay = world.one_of(&[0, 5_000, 20_000, A_MS, R_MS]);
+        let delay = if world.setting.hurry { delay / 20 } else { delay };
+        world.launch_in(delay, Role::Writer, compactor::compactor());
     }
     if world.setting.deletion {
         let delay = world.one_of(&[1_000, 20_000, A_MS, R_MS, 3 * R_MS]);

@@ -61,6 +61,7 @@ async fn producer(process: &Process) -> Option<Producer> {
         process.one_of(&[2_000, 20_000, 120_000, 3 * R_MS])
     };
     let linger = process.one_of(&[0, 0, 20]);
+    let compaction = process.world().setting.compactors > 0 && process.below(2) > 0;
     let other = {
         let mut world = process.world();
         let chance = world.setting.other_min_expiry;
@@ -71,7 +72,8 @@ async fn producer(process: &Process) -> Option<Producer> {
         let mut builder = client
             .producer(TOPIC)
             .delivery_timeout(Duration::from_millis(timeout as u64))
-            .linger(Duration::from_millis(linger));
+            .linger(Duration::from_millis(linger))
+            .compaction(compaction);
         if other {
             builder = builder.min_expiry_override(after(R_MS / 2));
         }

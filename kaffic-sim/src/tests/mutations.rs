@@ -18,6 +18,10 @@ fn guarded_by(rule: Rule) -> Invariant {
         Rule::SlowPutsAreChecked | Rule::LeaseComesFromOpen => Invariant::AcksAreDurable,
         Rule::ReaderLooksTwice => Invariant::NothingSkipped,
         Rule::ReaderMovesOn => Invariant::NobodyStuck,
+        Rule::ReaderAsksForTheIndex => Invariant::NothingSkipped,
+        // A put that was late is acknowledged at an offset that has another record.
+        Rule::SweepsWaitForTheLease => Invariant::OneRecordAnOffset,
+        Rule::LosersReadTheIndex => Invariant::NothingDropped,
     }
 }
 
