@@ -10,6 +10,7 @@ use super::{End, Log, Open, Verdict};
 use crate::error::{Error, Result};
 use crate::slot::{PROBE_LEN, SlotHeader};
 use futures_util::{StreamExt, TryStreamExt};
+use std::sync::Arc;
 
 /// How many headers are read at once.
 const AT_ONCE: usize = 32;
@@ -44,7 +45,11 @@ pub struct AdoptReport {
 
 impl Log {
     /// Ends the blocks of a copied log that have no end. `now` is a stamp of the storage's.
-    pub(crate) async fn adopt(&self, now: i64, dry_run: bool) -> Result<Vec<AdoptedBlock>> {
+    pub(crate) async fn adopt(
+        self: &Arc<Self>,
+        now: i64,
+        dry_run: bool,
+    ) -> Result<Vec<AdoptedBlock>> {
         let Some(newest) = self.newest_block().await? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         let mut next: Option<Open> = None;

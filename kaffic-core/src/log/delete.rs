@@ -1,8 +1,8 @@
 //! Deleting a log: first nothing can be appended any more, then its data goes, block by block, as
 //! soon as no late put can bring a slot back.
 
-use super::append::Appender;
 use super::Log;
+use super::append::Appender;
 use crate::env::timeout;
 use crate::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -65,7 +65,9 @@ impl Log {
                     deletion.removable_at_ms = deletion.removable_at_ms.max(Some(at * 1000));
                 }
                 _ => {
-                    self.store.delete_all(objects.into_iter().map(|(key, _)| key).collect()).await?;
+                    self.store
+                        .delete_all(objects.into_iter().map(|(key, _)| key).collect())
+                        .await?;
                     deletion.removed += count;
                 }
             }

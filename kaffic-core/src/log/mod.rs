@@ -27,7 +27,7 @@ use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{BLOCKS_PER_GROUP, BlockObject, LogId, group_name, parse_segment};
 use crate::slot::{PROBE_LEN, SlotHeader};
-use crate::store::{Entry, Listing, Object, Store};
+use crate::store::{Entry, Listing, NamedEntry, Object, Store};
 pub(crate) use block::Lease;
 use compact::Compactor;
 use std::collections::BTreeMap;
@@ -154,9 +154,8 @@ impl Log {
     pub(crate) async fn data_objects(&self, of: &DataBlock) -> Result<Vec<(String, u64)>> {
         let mut slots = self.slots(of.block).await?;
         slots.sort_unstable_by_key(|entry| entry.number);
-        let slots = slots
-            .iter()
-            .map(|entry| (self.id.slot(of.block, entry.number as u32), entry.size));
+        let slots =
+            slots.iter().map(|entry| (self.id.slot(of.block, entry.number as u32), entry.size));
         let segments =
             of.segments.iter().map(|entry| (self.id.segment(of.block, &entry.name), entry.size));
         Ok(slots.chain(segments).collect())
