@@ -356,11 +356,11 @@ impl Log {
         groups.sort_unstable();
         for group in groups.into_iter().filter(|group| *group >= block / BLOCKS_PER_GROUP) {
             let listing = self.group(group).await?;
-            for (number, segments) in blocks_of(&listing) {
+            for number in blocks_of(&listing).into_keys() {
                 let number = group * BLOCKS_PER_GROUP + number;
                 if (block..=tail.open.block).contains(&number) {
                     let from = if number == block { slot } else { 0 };
-                    let found = self.first_in_block(number, from, &segments, tail).await?;
+                    let found = self.first_in_block(number, from, tail).await?;
                     if found.is_some() {
                         return Ok(found);
                     }
@@ -370,25 +370,15 @@ impl Log {
         Ok(None)
     }
 
-    /// The first slot with records of a block, of which these segments are there.
-    async fn first_in_block(
-        &self,
-        block: u64,
-        from: u32,
-        segments: &[&str],
-        tail: &Tail,
-    ) -> Result<Option<Place>> {
+    /// The first slot with records of a block, from one on.
+    async fn first_in_block(&self, block: u64, from: u32, tail: &Tail) -> Result<Option<Place>> {
         let place = |slot, header: &SlotHeader| Place { block, slot, offset: header.base_offset };
         let mut index = self.index_of_block(block, tail).await?;
-        let mut late = false;
         loop {
-            let in_segment = index.as_ref().and_then(|index| {
-                let slots = (0..).zip(index.headers()).skip(from as usize);
-                let mut data = slots.filter(|(_, header)| header.record_count > 0);
-                // A late index is newer than the list of segments.
-                let is_there = |slot| late || index.is_in_any(slot, segments);
-                data.find(|(slot, _)| is_there(*slot)).map(|(slot, header)| place(slot, header))
-            });
+            let in_segment = match &index {
+                Some(index) => self.first_in_segments(index, from).await?,
+                None => None,
+            };
             if in_segment.is_some_and(|place| place.slot == from) {
                 return Ok(in_segment);
             }
@@ -409,9 +399,27 @@ impl Log {
             }
             match self.late_index(&slots, index.as_ref()).await? {
                 None => return Ok(in_slot.or(in_segment)),
-                found => (index, late) = (found, true),
+                late => index = late,
             }
         }
+    }
+
+    /// The first slot with records, from one on, whose segment has not expired.
+    async fn first_in_segments(&self, index: &Index, from: u32) -> Result<Option<Place>> {
+        let mut gone = None;
+        for (slot, header) in (0..).zip(index.headers()).skip(from as usize) {
+            let segment = index.segment_of(slot);
+            if header.record_count == 0 || segment == gone || segment.is_none() {
+                continue;
+            }
+            // Asked only now: a list from before the index may lack it.
+            if self.segment_is_there(index, slot).await? {
+                let block = index.open.block;
+                return Ok(Some(Place { block, slot, offset: header.base_offset }));
+            }
+            gone = segment;
+        }
+        Ok(None)
     }
 }
 
