@@ -116,7 +116,7 @@ impl Slots<'_> {
         Ok(Err(from))
     }
 
-    /// Whether no slot was missing of those that were before another, or that an end names.
+    /// Whether no slot was missing that is before one that is there, or that an end names.
     fn are_whole(&self) -> bool {
         let count = match &self.end {
             Some(End { verdict: Verdict::Slots(slots), .. }) => *slots,
@@ -183,7 +183,7 @@ impl Log {
                 Ok(slot) => return Ok(found(Place { block, slot, offset })),
                 Err(from) => from,
             };
-            match self.late_index(&slots, index.as_ref()).await? {
+            match self.late_index(&slots, index.as_ref(), false).await? {
                 None => break from,
                 late => index = late,
             }
@@ -211,12 +211,12 @@ impl Log {
             }
             let slots = self.slots_there(open.clone(), index.as_ref()).await?;
             let at = slots.first(|header| header.max_timestamp < unix_ms).await?;
-            let late = self.late_index(&slots, index.as_ref()).await?;
+            let slot = slots.numbers.get(at as usize).copied();
+            let late = self.late_index(&slots, index.as_ref(), slot.is_some()).await?;
             if late.is_some() {
                 index = late;
                 continue;
             }
-            let slot = slots.numbers.get(at as usize).copied();
             if let Some(slot) = slot
                 && let Some(header) = unless_damaged(slots.header(at).await)?
                 && header.record_count > 0
@@ -287,10 +287,17 @@ impl Log {
         unless_damaged(self.index(block).await)
     }
 
-    /// The index of a block that had none, where slots were missing: it may have been compacted
-    /// meanwhile.
-    async fn late_index(&self, slots: &Slots<'_>, index: Option<&Index>) -> Result<Option<Index>> {
-        if index.is_some() || slots.are_whole() {
+    /// The index of a block that had none when it was asked for, where slots are missing since, or
+    /// may be: it may have been ended, compacted and swept meanwhile. `found`: what is wanted is in
+    /// a slot, if none before that is missing.
+    async fn late_index(
+        &self,
+        slots: &Slots<'_>,
+        index: Option<&Index>,
+        found: bool,
+    ) -> Result<Option<Index>> {
+        let certain = found || slots.end.is_some();
+        if index.is_some() || (certain && slots.are_whole()) {
             return Ok(None);
         }
         unless_damaged(self.index(slots.open.block).await)
@@ -397,7 +404,7 @@ impl Log {
                     in_slot = header.map(|header| place(number, &header));
                 }
             }
-            match self.late_index(&slots, index.as_ref()).await? {
+            match self.late_index(&slots, index.as_ref(), in_slot.is_some()).await? {
                 None => return Ok(in_slot.or(in_segment)),
                 late => index = late,
             }
