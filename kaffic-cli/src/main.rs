@@ -3,6 +3,7 @@
 //! Exit codes are part of the interface: 0 done, 1 failed, 2 the call was wrong, 130 interrupted.
 
 mod bench;
+mod compact;
 mod consume;
 mod doctor;
 mod format;
@@ -62,6 +63,8 @@ enum Command {
     Consume(consume::Args),
     /// Read everything in a topic and say what is wrong and where
     Verify(verify::Args),
+    /// Join the small objects of old blocks into few large ones; no record is dropped
+    Compact(compact::Args),
     /// Try what kaffic needs on this store, and say what to expect of it
     Doctor(doctor::Args),
     /// Measure produce, catch-up and end-to-end on this store
@@ -79,7 +82,7 @@ enum Command {
     },
 }
 
-/// Threads that read files for `consume` and `verify`. The C library's allocator gives each thread a store of
+/// Threads that read files for `consume`, `verify` and `compact`. The C library's allocator gives each thread a store of
 /// free memory that grows with the objects it reads, so hundreds of them would undo the bound on
 /// what is fetched ahead; and a few keep any disk busy.
 const READING_THREADS: usize = 4;
@@ -87,7 +90,7 @@ const READING_THREADS: usize = 4;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Command::Consume(_) | Command::Verify(_) = cli.command {
+    if let Command::Consume(_) | Command::Verify(_) | Command::Compact(_) = cli.command {
         runtime.max_blocking_threads(READING_THREADS);
     }
     let runtime = match runtime.enable_all().build() {
@@ -114,6 +117,7 @@ async fn run(cli: Cli) -> Result<(), Stop> {
         Command::Produce(args) => produce::run(&store, args, interrupt).await,
         Command::Consume(args) => consume::run(&store, args, interrupt).await,
         Command::Verify(args) => interrupt.cut(verify::run(&store, args)).await,
+        Command::Compact(args) => interrupt.cut(compact::run(&store, args)).await,
         Command::Doctor(args) => interrupt.cut(doctor::run(&store, args)).await,
         Command::Bench(args) => bench::run(&store, args, interrupt).await,
         Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&store, args)).await,
