@@ -4,6 +4,7 @@
 
 mod adopt;
 mod bench;
+mod compact;
 mod consume;
 mod doctor;
 mod format;
@@ -68,6 +69,8 @@ enum Command {
     Trim(trim::Args),
     /// Make a copied or restored store usable
     Adopt(adopt::Args),
+    /// Join the small objects of old blocks into few large ones; no record is dropped
+    Compact(compact::Args),
     /// Try what kaffic needs on this store, and say what to expect of it
     Doctor(doctor::Args),
     /// Measure produce, catch-up and end-to-end on this store
@@ -85,7 +88,7 @@ enum Command {
     },
 }
 
-/// Threads that read files for `consume` and `verify`. The C library's allocator gives each thread a store of
+/// Threads that read files for `consume`, `verify` and `compact`. The C library's allocator gives each thread a store of
 /// free memory that grows with the objects it reads, so hundreds of them would undo the bound on
 /// what is fetched ahead; and a few keep any disk busy.
 const READING_THREADS: usize = 4;
@@ -93,7 +96,7 @@ const READING_THREADS: usize = 4;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Command::Consume(_) | Command::Verify(_) = cli.command {
+    if let Command::Consume(_) | Command::Verify(_) | Command::Compact(_) = cli.command {
         runtime.max_blocking_threads(READING_THREADS);
     }
     let runtime = match runtime.enable_all().build() {
@@ -122,6 +125,7 @@ async fn run(cli: Cli) -> Result<(), Stop> {
         Command::Verify(args) => interrupt.cut(verify::run(&store, args)).await,
         Command::Trim(args) => interrupt.cut(trim::run(&store, args)).await,
         Command::Adopt(args) => interrupt.cut(adopt::run(&store, args)).await,
+        Command::Compact(args) => interrupt.cut(compact::run(&store, args)).await,
         Command::Doctor(args) => interrupt.cut(doctor::run(&store, args)).await,
         Command::Bench(args) => bench::run(&store, args, interrupt).await,
         Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&store, args)).await,

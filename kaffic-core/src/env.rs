@@ -57,6 +57,8 @@ pub enum Rule {
     ReaderMovesOn,
     /// A reader asks for the block's index before it takes a slot for expired.
     ReaderAsksForTheIndex,
+    /// A writer whose put came late asks for the block's index: its batch may have been there before.
+    WritersAskForTheIndex,
     /// The slots of a compacted block stay until T + A + K.
     SweepsWaitForTheLease,
     /// A compactor whose index was not the first reads that before it deletes its segments.

@@ -186,6 +186,18 @@ impl Setting {
             Rule::SweepsWaitForTheLease => {
                 Self { compactors: 2, hurry: true, leap: 0.0, expiry: 0.0, ..hot }
             }
+            // A put whose answer was lost, and whose slot was swept when its writer looks again.
+            Rule::WritersAskForTheIndex => Self {
+                compactors: 3,
+                writers: 3,
+                slots: 2,
+                pause: 0.01,
+                pauses: &[R_MS - M_MS],
+                read_fault: 0.0,
+                leap: 0.0,
+                expiry: 0.0,
+                ..hot
+            },
             Rule::LosersReadTheIndex | Rule::ReaderAsksForTheIndex => {
                 Self { compactors: 2, expiry: 0.0, ..hot }
             }
@@ -208,6 +220,7 @@ pub const RULES: &[Rule] = &[
     Rule::ReaderLooksTwice,
     Rule::ReaderMovesOn,
     Rule::ReaderAsksForTheIndex,
+    Rule::WritersAskForTheIndex,
     Rule::SweepsWaitForTheLease,
     Rule::LosersReadTheIndex,
 ];

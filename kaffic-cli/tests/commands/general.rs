@@ -94,6 +94,7 @@ fn help_and_version() {
         &["produce"][..],
         &["consume"],
         &["verify"],
+        &["compact"],
         &["doctor"],
         &["bench"],
         &["completions"],

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod bench;
+mod compact;
 mod consume;
 mod general;
 mod produce;

@@ -83,6 +83,8 @@ enum Resolved {
         stamp: i64,
     },
     Others(SlotHeader),
+    /// Ours was there, until the block was compacted and its slots were removed.
+    Compacted,
     /// The slot does not count. Whether it is certain that no slot expired unseen.
     Void {
         certain: bool,
@@ -201,6 +203,10 @@ impl Appender {
             Resolved::Ours { stamp } => {
                 return self.confirm(&stamped.header, stamp).await.map(Step::Done);
             }
+            Resolved::Compacted => {
+                self.position = None;
+                return Ok(Step::Done(stamped.header.base_offset));
+            }
             Resolved::Others(header) => {
                 self.pass(&header);
                 (attempt.sent, self.in_doubt) = (None, false);
@@ -282,11 +288,30 @@ impl Appender {
         let position = self.known_position()?;
         Ok(match self.log.look(&position.open, position.slot).await? {
             Look::Absent => Resolved::Absent,
-            Look::Void { stamp } => {
-                Resolved::Void { certain: position.open.lease.nothing_expired_at(stamp) }
-            }
+            Look::Void { stamp } => self.resolve_void(position, stamp, ours).await?,
             Look::Valid { slot, stamp } if same_batch(&slot, ours) => Resolved::Ours { stamp },
             Look::Valid { slot, .. } => Resolved::Others(slot),
+        })
+    }
+
+    /// What is at the present slot does not count. Ours may have been there before all the same:
+    /// the slots of a compacted block are removed, and then its index says what they were.
+    async fn resolve_void(
+        &self,
+        position: &Position,
+        stamp: i64,
+        ours: &SlotHeader,
+    ) -> Result<Resolved> {
+        let certain = position.open.lease.nothing_expired_at(stamp);
+        if !self.log.env.keeps(Rule::WritersAskForTheIndex) {
+            return Ok(Resolved::Void { certain });
+        }
+        Ok(match self.log.index(position.open.block).await? {
+            None => Resolved::Void { certain },
+            Some(index) => match index.headers().get(position.slot as usize) {
+                Some(header) if same_batch(header, ours) => Resolved::Compacted,
+                _ => Resolved::Void { certain: true },
+            },
         })
     }
 

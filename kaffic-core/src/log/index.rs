@@ -220,12 +220,6 @@ impl Index {
         self.segments.partition_point(|segment| segment.first_slot <= slot).checked_sub(1)
     }
 
-    /// Whether a slot's batch is in one of these segments.
-    pub(crate) fn is_in_any(&self, slot: u32, segments: &[&str]) -> bool {
-        let segment = self.segment_of(slot).map(|segment| &self.segments[segment]);
-        segment.is_some_and(|segment| segments.contains(&segment.name.as_str()))
-    }
-
     /// The batches from a slot on that are in the same segment, up to about `limit` bytes.
     pub(crate) fn part(&self, slot: u32, limit: u64) -> Option<Part> {
         let segment = self.segment_of(slot)?;

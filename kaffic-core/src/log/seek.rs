@@ -10,7 +10,7 @@ use crate::batch::CheckedBatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{BLOCKS_PER_GROUP, BlockObject};
 use crate::slot::{PROBE_LEN, Slot, SlotHeader};
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join, try_join_all};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -66,6 +66,8 @@ struct Slots<'a> {
     open: Open,
     end: Option<End>,
     numbers: Vec<u32>,
+    /// They were not listed: all that the end names are taken to be there.
+    assumed: bool,
     /// The headers that were read.
     read: Mutex<HashMap<u32, Option<SlotHeader>>>,
 }
@@ -95,8 +97,8 @@ impl Slots<'_> {
     }
 
     /// The slot of an offset; an error is the slot from which on there may be a later one.
-    async fn find_offset(&self, offset: i64) -> Result<std::result::Result<u32, u32>> {
-        let after = self.first(|header| header.base_offset <= offset).await?;
+    /// `after` is the first slot that begins after it.
+    async fn find_offset(&self, offset: i64, after: u64) -> Result<std::result::Result<u32, u32>> {
         let mut from = 0;
         if let Some(index) = after.checked_sub(1) {
             let slot = self.numbers[index as usize];
@@ -116,7 +118,7 @@ impl Slots<'_> {
         Ok(Err(from))
     }
 
-    /// Whether no slot was missing of those that were before another, or that an end names.
+    /// Whether no slot was missing that is before one that is there, or that an end names.
     fn are_whole(&self) -> bool {
         let count = match &self.end {
             Some(End { verdict: Verdict::Slots(slots), .. }) => *slots,
@@ -130,13 +132,19 @@ impl Slots<'_> {
     }
 
     /// The first slot for which `before` is false. One that is damaged or has expired meanwhile
-    /// counts as the next one that can be read.
+    /// counts as the next one that can be read. Where slots are only taken to be there, one that is
+    /// not makes the answer worthless, and [`Self::are_whole`] says so.
     async fn first(&self, before: impl Fn(&SlotHeader) -> bool + Copy) -> Result<u64> {
         let len = self.numbers.len() as u64;
         search(len, |index| async move {
             for index in index..len {
-                if let Some(header) = unless_damaged(self.header(index).await)? {
-                    return Ok(before(&header));
+                match unless_damaged(self.header(index).await)? {
+                    Some(header) => return Ok(before(&header)),
+                    None if self.assumed => {
+                        self.known().insert(self.numbers[index as usize], None);
+                        return Ok(false);
+                    }
+                    None => {}
                 }
             }
             Ok(false)
@@ -170,7 +178,7 @@ impl Log {
         }
         let open = self.last_block(end_of_log, |open| open.base_offset <= offset).await?;
         let block = open.block;
-        let mut index = self.index_of_block(block, end_of_log).await?;
+        let (mut index, end) = self.index_and_end(block, end_of_log).await?;
         let from = loop {
             if let Some(index) = &index
                 && let Some(slot) = index.slot_at(offset)
@@ -178,12 +186,16 @@ impl Log {
             {
                 return Ok(found(Place { block, slot, offset }));
             }
-            let slots = self.slots_there(open.clone(), index.as_ref()).await?;
-            let from = match slots.find_offset(offset).await? {
+            let (slots, after) = self
+                .search_slots(&open, end.as_ref(), index.as_ref(), |header| {
+                    header.base_offset <= offset
+                })
+                .await?;
+            let from = match slots.find_offset(offset, after).await? {
                 Ok(slot) => return Ok(found(Place { block, slot, offset })),
                 Err(from) => from,
             };
-            match self.late_index(&slots, index.as_ref()).await? {
+            match self.late_index(&slots, index.as_ref(), false).await? {
                 None => break from,
                 late => index = late,
             }
@@ -199,7 +211,7 @@ impl Log {
         let Some(end_of_log) = tail else { return Ok(tail_place(None)) };
         let open = self.last_block(end_of_log, |open| open.max_timestamp < unix_ms).await?;
         let block = open.block;
-        let mut index = self.index_of_block(block, end_of_log).await?;
+        let (mut index, end) = self.index_and_end(block, end_of_log).await?;
         let from = loop {
             if let Some(index) = &index
                 && let Some((slot, header)) =
@@ -209,14 +221,17 @@ impl Log {
                 let place = Place { block, slot, offset: header.base_offset };
                 return first_record_at(place, batch, unix_ms);
             }
-            let slots = self.slots_there(open.clone(), index.as_ref()).await?;
-            let at = slots.first(|header| header.max_timestamp < unix_ms).await?;
-            let late = self.late_index(&slots, index.as_ref()).await?;
+            let (slots, at) = self
+                .search_slots(&open, end.as_ref(), index.as_ref(), |header| {
+                    header.max_timestamp < unix_ms
+                })
+                .await?;
+            let slot = slots.numbers.get(at as usize).copied();
+            let late = self.late_index(&slots, index.as_ref(), slot.is_some()).await?;
             if late.is_some() {
                 index = late;
                 continue;
             }
-            let slot = slots.numbers.get(at as usize).copied();
             if let Some(slot) = slot
                 && let Some(header) = unless_damaged(slots.header(at).await)?
                 && header.record_count > 0
@@ -247,16 +262,13 @@ impl Log {
             return Ok(tail.open.clone());
         }
         let (before, newest) = (&before, tail.open.block);
-        // The last one that was found to be before: most times it is the answer.
-        let last: &Mutex<Option<Open>> = &Mutex::new(None);
+        // Those that were read: the answer is among them but for damage.
+        let read: &Mutex<HashMap<u64, Open>> = &Mutex::default();
         let after = search(newest, |block| async move {
             for block in block..newest {
                 if let Some(open) = unless_damaged(self.open(block).await)? {
                     let is_before = before(&open);
-                    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                    if is_before && last.as_ref().is_none_or(|last| last.block < open.block) {
-                        *last = Some(open);
-                    }
+                    read.lock().unwrap_or_else(PoisonError::into_inner).insert(open.block, open);
                     return Ok(is_before);
                 }
             }
@@ -264,8 +276,8 @@ impl Log {
         })
         .await?;
         let wanted = after.saturating_sub(1);
-        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match last.filter(|open| open.block == wanted) {
+        let found = read.lock().unwrap_or_else(PoisonError::into_inner).remove(&wanted);
+        match found {
             Some(open) => Ok(open),
             None => self.open_there(wanted).await,
         }
@@ -287,10 +299,50 @@ impl Log {
         unless_damaged(self.index(block).await)
     }
 
-    /// The index of a block that had none, where slots were missing: it may have been compacted
-    /// meanwhile.
-    async fn late_index(&self, slots: &Slots<'_>, index: Option<&Index>) -> Result<Option<Index>> {
-        if index.is_some() || slots.are_whole() {
+    /// A block's index and end, in one round trip.
+    async fn index_and_end(&self, block: u64, tail: &Tail) -> Result<(Option<Index>, Option<End>)> {
+        let (index, end) = join(self.index_of_block(block, tail), self.end(block)).await;
+        match index? {
+            // It has the end too.
+            Some(index) => Ok((Some(index), None)),
+            None => Ok((None, end?)),
+        }
+    }
+
+    /// The slots of a block, and the first of them for which `before` is false. They are listed
+    /// only where some that the end names are missing.
+    async fn search_slots(
+        &self,
+        open: &Open,
+        end: Option<&End>,
+        index: Option<&Index>,
+        before: impl Fn(&SlotHeader) -> bool + Copy,
+    ) -> Result<(Slots<'_>, u64)> {
+        if let (None, Some(Verdict::Slots(count))) = (index, end.map(|end| end.verdict)) {
+            let (open, end, numbers) = (open.clone(), end.cloned(), (0..count).collect());
+            let read = Mutex::default();
+            let slots = Slots { log: self, open, end, numbers, assumed: true, read };
+            let at = slots.first(before).await?;
+            if slots.are_whole() {
+                return Ok((slots, at));
+            }
+        }
+        let slots = self.slots_there(open.clone(), index).await?;
+        let at = slots.first(before).await?;
+        Ok((slots, at))
+    }
+
+    /// The index of a block that had none when it was asked for, where slots are missing since, or
+    /// may be: it may have been ended, compacted and swept meanwhile. `found`: what is wanted is in
+    /// a slot, if none before that is missing.
+    async fn late_index(
+        &self,
+        slots: &Slots<'_>,
+        index: Option<&Index>,
+        found: bool,
+    ) -> Result<Option<Index>> {
+        let certain = found || slots.end.is_some();
+        if index.is_some() || (certain && slots.are_whole()) {
             return Ok(None);
         }
         unless_damaged(self.index(slots.open.block).await)
@@ -328,7 +380,7 @@ impl Log {
                 None => self.end(open.block).await,
             }
         };
-        let (listed, end) = futures_util::future::try_join(self.slots(open.block), end).await?;
+        let (listed, end) = try_join(self.slots(open.block), end).await?;
         let counts = |number: u32, stamp: i64| match &end {
             Some(End { verdict: Verdict::Slots(slots), .. }) => number < *slots,
             _ => open.lease.holds(stamp),
@@ -340,7 +392,8 @@ impl Log {
             .map(|(number, _)| number)
             .collect();
         numbers.sort_unstable();
-        Ok(Slots { log: self, open, end, numbers, read: Mutex::default() })
+        let read = Mutex::default();
+        Ok(Slots { log: self, open, end, numbers, assumed: false, read })
     }
 
     /// The first slot with records from a block and slot on.
@@ -356,11 +409,11 @@ impl Log {
         groups.sort_unstable();
         for group in groups.into_iter().filter(|group| *group >= block / BLOCKS_PER_GROUP) {
             let listing = self.group(group).await?;
-            for (number, segments) in blocks_of(&listing) {
+            for number in blocks_of(&listing).into_keys() {
                 let number = group * BLOCKS_PER_GROUP + number;
                 if (block..=tail.open.block).contains(&number) {
                     let from = if number == block { slot } else { 0 };
-                    let found = self.first_in_block(number, from, &segments, tail).await?;
+                    let found = self.first_in_block(number, from, tail).await?;
                     if found.is_some() {
                         return Ok(found);
                     }
@@ -370,25 +423,15 @@ impl Log {
         Ok(None)
     }
 
-    /// The first slot with records of a block, of which these segments are there.
-    async fn first_in_block(
-        &self,
-        block: u64,
-        from: u32,
-        segments: &[&str],
-        tail: &Tail,
-    ) -> Result<Option<Place>> {
+    /// The first slot with records of a block, from one on.
+    async fn first_in_block(&self, block: u64, from: u32, tail: &Tail) -> Result<Option<Place>> {
         let place = |slot, header: &SlotHeader| Place { block, slot, offset: header.base_offset };
         let mut index = self.index_of_block(block, tail).await?;
-        let mut late = false;
         loop {
-            let in_segment = index.as_ref().and_then(|index| {
-                let slots = (0..).zip(index.headers()).skip(from as usize);
-                let mut data = slots.filter(|(_, header)| header.record_count > 0);
-                // A late index is newer than the list of segments.
-                let is_there = |slot| late || index.is_in_any(slot, segments);
-                data.find(|(slot, _)| is_there(*slot)).map(|(slot, header)| place(slot, header))
-            });
+            let in_segment = match &index {
+                Some(index) => self.first_in_segments(index, from).await?,
+                None => None,
+            };
             if in_segment.is_some_and(|place| place.slot == from) {
                 return Ok(in_segment);
             }
@@ -407,11 +450,29 @@ impl Log {
                     in_slot = header.map(|header| place(number, &header));
                 }
             }
-            match self.late_index(&slots, index.as_ref()).await? {
+            match self.late_index(&slots, index.as_ref(), in_slot.is_some()).await? {
                 None => return Ok(in_slot.or(in_segment)),
-                found => (index, late) = (found, true),
+                late => index = late,
             }
         }
+    }
+
+    /// The first slot with records, from one on, whose segment has not expired.
+    async fn first_in_segments(&self, index: &Index, from: u32) -> Result<Option<Place>> {
+        let mut gone = None;
+        for (slot, header) in (0..).zip(index.headers()).skip(from as usize) {
+            let segment = index.segment_of(slot);
+            if header.record_count == 0 || segment == gone || segment.is_none() {
+                continue;
+            }
+            // Asked only now: a list from before the index may lack it.
+            if self.segment_is_there(index, slot).await? {
+                let block = index.open.block;
+                return Ok(Some(Place { block, slot, offset: header.base_offset }));
+            }
+            gone = segment;
+        }
+        Ok(None)
     }
 }
 

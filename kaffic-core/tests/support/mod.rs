@@ -1,6 +1,7 @@
 //! What the integration tests share: the stores they run on, and reading a topic to its end.
 #![allow(dead_code, unused_imports, reason = "not every test uses every part")]
 
+pub(crate) mod endless;
 pub(crate) mod format;
 pub(crate) mod lab;
 mod store;

@@ -19,6 +19,7 @@ fn guarded_by(rule: Rule) -> Invariant {
         Rule::ReaderLooksTwice => Invariant::NothingSkipped,
         Rule::ReaderMovesOn => Invariant::NobodyStuck,
         Rule::ReaderAsksForTheIndex => Invariant::NothingSkipped,
+        Rule::WritersAskForTheIndex => Invariant::OneOffsetARecord,
         // A put that was late is acknowledged at an offset that has another record.
         Rule::SweepsWaitForTheLease => Invariant::OneRecordAnOffset,
         Rule::LosersReadTheIndex => Invariant::NothingDropped,

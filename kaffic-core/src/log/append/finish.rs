@@ -24,6 +24,10 @@ impl Appender {
                 }
                 // Its header says that it is the last, so the next round ends the block.
                 Resolved::Ours { .. } => return Ok(()),
+                Resolved::Compacted => {
+                    self.position = None;
+                    return self.find_position().await;
+                }
                 Resolved::Others(header) => {
                     self.pass(&header);
                     return self.walk().await;
@@ -67,7 +71,7 @@ impl Appender {
                     self.log.store.back_off(tries).await;
                 }
                 Resolved::Ours { .. } => {}
-                Resolved::Others(_) | Resolved::Void { .. } => return Ok(()),
+                Resolved::Others(_) | Resolved::Compacted | Resolved::Void { .. } => return Ok(()),
             }
         }
         self.conclude(true, false).await.map(|_| ())
