@@ -18,8 +18,12 @@ const LEASE_IS_OVER: Duration = Duration::from_secs(14 * 3600);
 
 /// A topic of blocks of seven slots, with batches of one to three records, that was closed.
 async fn written(client: &Kaffic, batches: i64) -> i64 {
-    client.topics().create("t", TopicConfig::new().slots_per_block(7)).await.unwrap();
-    let producer = client.producer("t").compaction(false).build().await.unwrap();
+    client
+        .topics()
+        .create("t", TopicConfig::new().slots_per_block(7))
+        .await
+        .expect("a compacted block");
+    let producer = client.producer("t").compaction(false).build().await.expect("a compacted block");
     let mut next = 0;
     for batch in 0..batches {
         let numbers = next..next + 1 + batch % 3;
@@ -29,15 +33,15 @@ async fn written(client: &Kaffic, batches: i64) -> i64 {
                 .key(n.to_string())
                 .timestamp(BEGIN_MS + n * 10)
         });
-        producer.append(0, records.collect(), None).await.unwrap();
+        producer.append(0, records.collect(), None).await.expect("a compacted block");
     }
-    producer.close().await.unwrap();
+    producer.close().await.expect("a compacted block");
     next
 }
 
 async fn read_from(client: &Kaffic, start: Start) -> Vec<(i64, i64, Option<Bytes>, Option<Bytes>)> {
     let builder = client.consumer().topic("t").start(start).until(Until::Latest);
-    let (records, error) = read_on(&mut builder.build().await.unwrap()).await;
+    let (records, error) = read_on(&mut builder.build().await.expect("a compacted block")).await;
     assert!(error.is_none(), "{start:?}: {error:?}");
     records.into_iter().map(|r| (r.offset, r.timestamp, r.key, r.value)).collect()
 }
@@ -54,15 +58,19 @@ fn starts(records: i64) -> Vec<Start> {
 
 fn index(lab: &Lab, block: u64) -> Value {
     let bytes = lab.store.object(&block_key("t", block, "index"));
-    let line = bytes.iter().position(|byte| *byte == b'\n').unwrap();
-    serde_json::from_slice(&bytes[..line]).unwrap()
+    let line = bytes.iter().position(|byte| *byte == b'\n').expect("a compacted block");
+    serde_json::from_slice(&bytes[..line]).expect("a compacted block")
 }
 
 /// The keys of the segments that a block's index names.
 fn segments(lab: &Lab, block: u64) -> Vec<String> {
     let index = index(lab, block);
-    let names = index["segments"].as_array().unwrap().iter();
-    names.map(|s| format!("data/t/0/00000/000000000/{}", s["name"].as_str().unwrap())).collect()
+    let names = index["segments"].as_array().expect("a compacted block").iter();
+    names
+        .map(|s| {
+            format!("data/t/0/00000/000000000/{}", s["name"].as_str().expect("a compacted block"))
+        })
+        .collect()
 }
 
 fn is_segment(key: &str) -> bool {
@@ -405,6 +413,34 @@ async fn an_expired_segment_is_told_by_the_reset_policy() {
         }
         let checked = client.verify("t", |_| {}).await.unwrap();
         assert_eq!(checked.issues, []);
+    }
+}
+
+/// Segments of one block may expire in any order.
+#[tokio::test(start_paused = true)]
+async fn a_seek_goes_neither_back_nor_too_far_where_one_of_the_segments_has_expired() {
+    let lab = Lab::new();
+    let store = Arc::new(lab.store.clone());
+    let builder = Kaffic::builder().store(store, "").env(lab.env()).segment_bytes(200);
+    let client = builder.connect().await.unwrap();
+    let records = written(&client, 20).await;
+    lab.clock.jump(LEASE_IS_OVER);
+    client.compact("t", |_| {}).await.unwrap();
+    let block = index(&lab, 1);
+    let of_block: Vec<_> = block["segments"].as_array().unwrap().clone();
+    assert!(of_block.len() > 2, "{of_block:?}");
+    let base = block["open"]["base_offset"].as_i64().unwrap();
+    let before = read_from(&client, Start::Earliest).await;
+    lab.store.expire(&segments(&lab, 1)[1]);
+    let left: Vec<i64> = read_from(&client, Start::Earliest).await.iter().map(|r| r.0).collect();
+    let gone: Vec<i64> = before.iter().map(|r| r.0).filter(|n| !left.contains(n)).collect();
+    assert!(gone[0] > base && gone.last().unwrap() + 1 < records, "{gone:?}");
+    let next = gone.last().unwrap() + 1;
+    for n in gone {
+        for start in [Start::Offset(n), Start::Timestamp(BEGIN_MS + n * 10)] {
+            let got = read_from(&client, start).await;
+            assert_eq!(got[0].0, next, "{start:?}");
+        }
     }
 }
 

@@ -15,5 +15,6 @@ pub const REGRESSIONS: &[u64] = &[
     10_280, // a deleter whose clock was ahead removed data within its lease
     44_121, // a batch whose slot was swept before its writer looked again was reported as not written
     86_151, // as 44121, and put once more
+    592,    // a seek into a segment that had expired went back to one before it
     23_597, // a clock was judged by the topic's K, not by that of the block
 ];

@@ -196,7 +196,11 @@ impl Log {
                 Err(from) => from,
             };
             match self.late_index(&slots, index.as_ref(), false).await? {
-                None => break from,
+                None => {
+                    // What is listed may lack all up to the offset, and the index knows.
+                    let known = index.as_ref().and_then(|index| index.slot_at(offset));
+                    break from.max(known.map_or(0, |slot| slot + 1));
+                }
                 late => index = late,
             }
         };
@@ -240,7 +244,11 @@ impl Log {
                 let place = Place { block, slot, offset: header.base_offset };
                 return first_record_at(place, batch, unix_ms);
             }
-            break slot.map_or((block + 1, 0), |slot| (block, slot));
+            // Of what has expired nothing is listed, and the index knows where it was.
+            let known = index.as_ref().and_then(|index| {
+                index.first_data(|header| header.max_timestamp >= unix_ms).map(|found| found.0)
+            });
+            break known.or(slot).map_or((block + 1, 0), |slot| (block, slot));
         };
         let Some(place) = self.first_from(from.0, from.1, tail).await? else {
             return Ok(tail_place(tail));
