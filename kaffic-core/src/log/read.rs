@@ -457,9 +457,9 @@ impl LogReader {
             }
             self.note_absence(&open, asked_at);
         }
-        // An index is there before the first of its slots goes.
-        if end.is_some()
-            && !indexed
+        // An index is there before the first of its slots goes. A block that had no end when it was
+        // last looked at may have been compacted since.
+        if !indexed
             && log.env.keeps(Rule::ReaderAsksForTheIndex)
             && let Some(index) = log.index(block).await?
         {

@@ -22,7 +22,7 @@ const PIECE_BYTES: u64 = 8 << 20;
 /// The most indexes ahead, and about the most memory that they take. They are not of the budget:
 /// an index ahead would hold what the pieces before it wait for.
 const INDEXES: usize = 16;
-const INDEX_BYTES: usize = 512 << 10;
+const INDEX_BYTES: usize = 2 << 20;
 /// What an index takes a slot.
 const INDEX_SLOT_BYTES: usize = 256;
 
