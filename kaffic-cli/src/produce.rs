@@ -8,6 +8,7 @@
 mod acks;
 
 use crate::input::{self, Input};
+use crate::output::Output;
 use crate::progress::Progress;
 use crate::signals::{Flag, Interrupt, spawn};
 use crate::stop::Stop;
@@ -15,13 +16,16 @@ use crate::store::Place;
 use crate::units;
 use acks::{Acks, Pending, Tally};
 use bytes::Bytes;
-use kaffic_core::{Compression, Header, Producer, Record, TopicConfig};
+use kaffic_core::{Ack, Compression, Header, Producer, Record, TopicConfig};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Tickets between the two tasks: enough for large batches of the shortest lines.
 const TICKETS: usize = 128 << 10;
+
+/// The most bytes of lines for one batch at an expected offset; the library has its own limits.
+const MOST_AT_ONCE: usize = 64 << 20;
 
 const AFTER_HELP: &str = "\
 Every line is a record: any bytes up to a newline, which is not part of it (a carriage return is).
@@ -33,7 +37,9 @@ Examples:
   echo hello | kaffic produce greetings --create-partitions 1
   kaffic produce orders --file orders.csv --key-separator , --compression zstd
   journalctl -f | kaffic produce logs --linger 50ms --header host=$HOSTNAME
-  kaffic produce orders --report < lines > acknowledged.jsonl";
+  kaffic produce orders --report < lines > acknowledged.jsonl
+  kaffic produce orders --name loader --sequence --file orders.csv --partition 0   # again at will
+  echo '{\"leader\":7}' | kaffic produce election --expected-offset 41";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -68,9 +74,22 @@ pub(crate) struct Args {
     /// How long a line may take to be stored; 2 minutes by default
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     delivery_timeout: Option<Duration>,
+    /// Produce under this name: any other that runs under it is fenced off and fails
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Store each line once however often this is run with the same name and the same lines: the
+    /// number of the line is its sequence. In a topic with several partitions lines need keys or
+    /// --partition
+    #[arg(long, requires = "name")]
+    sequence: bool,
+    /// Store all lines as one batch, and only if the first of them gets just this offset (in the
+    /// partition that --partition names, if the topic has several)
+    #[arg(long, value_name = "OFFSET", value_parser = units::number::<i64>, conflicts_with_all = ["linger", "batch_bytes"])]
+    expected_offset: Option<i64>,
     /// Print {"line":L,"partition":P,"offset":O} for every record once it is stored, in the order
     /// of the lines, which count from 1. A line that was read and failed has "outcome" and "error"
-    /// instead: "not_written", or "unknown" where it may be stored
+    /// instead: "not_written", or "unknown" where it may be stored; one that was stored before (see
+    /// --sequence) has "duplicate"
     #[arg(long)]
     report: bool,
 }
@@ -115,6 +134,9 @@ pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Resu
             "partition {partition} of topic {topic} does not exist: it has {count}"
         )));
     }
+    if let Some(expected) = args.expected_offset {
+        return append(&producer, &args, input, expected, &interrupt).await;
+    }
     let (tickets, pending) = mpsc::channel(TICKETS);
     let stop = Flag::new();
     let acks = Acks::new(args.report, progress(&args), stop.clone());
@@ -143,10 +165,65 @@ async fn producer(store: &Place, args: &Args) -> Result<Producer, Stop> {
     if let Some(timeout) = args.delivery_timeout {
         builder = builder.delivery_timeout(timeout);
     }
+    if let Some(name) = &args.name {
+        builder = builder.name(name);
+    }
     if let Some(partitions) = args.create_partitions {
         builder = builder.create_topic(TopicConfig::new().partitions(partitions));
     }
     Ok(builder.build().await?)
+}
+
+/// Stores all lines as one batch at an offset, or none.
+async fn append(
+    producer: &Producer,
+    args: &Args,
+    mut input: Input,
+    expected: i64,
+    interrupt: &Interrupt,
+) -> Result<(), Stop> {
+    let partition = match (args.partition, producer.partitions()) {
+        (Some(partition), _) => partition,
+        (None, 1) => 0,
+        (None, count) => {
+            return Err(Stop::usage(format!(
+                "topic {} has {count} partitions; --expected-offset needs --partition",
+                args.topic
+            )));
+        }
+    };
+    let shape = Shape { partition: Some(partition), ..Shape::of(args) };
+    let read = async {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        while let Some(chunk) = input.next().await {
+            for line in input::lines(&chunk?) {
+                bytes += line.len();
+                if bytes > MOST_AT_ONCE {
+                    let what = format!("more than {MOST_AT_ONCE} bytes for one batch");
+                    return Err(Stop::failed(what));
+                }
+                let number = records.len() as u64 + 1;
+                records.push(shape.record(number, line));
+            }
+        }
+        Ok(records)
+    };
+    let records = interrupt.cut(read).await?;
+    let count = records.len() as u64;
+    if count == 0 {
+        return Ok(producer.close().await?);
+    }
+    let ack = producer.append(partition, records, Some(expected)).await?;
+    producer.close().await?;
+    let mut out = Output::stdout();
+    if args.report {
+        for index in 0..count {
+            let each = Ack { offset: ack.offset + index as i64, ..ack };
+            out.line(&acks::acknowledged(index + 1, &each));
+        }
+    }
+    out.flush()
 }
 
 fn progress(args: &Args) -> Progress {
@@ -162,6 +239,7 @@ struct Shape {
     separator: Option<memchr::memmem::Finder<'static>>,
     partition: Option<u32>,
     headers: Vec<Header>,
+    sequence: bool,
 }
 
 impl Shape {
@@ -171,10 +249,11 @@ impl Shape {
             separator: separator.map(|text| memchr::memmem::Finder::new(text).into_owned()),
             partition: args.partition,
             headers: args.header.clone(),
+            sequence: args.sequence,
         }
     }
 
-    fn record(&self, line: Bytes) -> Record {
+    fn record(&self, number: u64, line: Bytes) -> Record {
         let found = self.separator.as_ref().and_then(|finder| {
             let at = finder.find(&line)?;
             Some((at, at + finder.needle().len()))
@@ -189,6 +268,7 @@ impl Shape {
             headers: self.headers.clone(),
             timestamp: None,
             partition: self.partition,
+            sequence: self.sequence.then_some(number as i64),
         }
     }
 }
@@ -240,12 +320,24 @@ impl Feed<'_> {
         }
     }
 
+    /// Whether the record goes to the same partition each time.
+    fn is_placed(&self, record: &Record) -> bool {
+        self.producer.partitions() == 1 || record.partition.is_some() || record.key.is_some()
+    }
+
     async fn enqueue(&mut self, chunk: &Bytes) -> Result<(), Stop> {
         for line in input::lines(chunk) {
             self.line += 1;
+            let record = self.shape.record(self.line, line);
+            if record.sequence.is_some() && !self.is_placed(&record) {
+                return Err(Stop::failed(format!(
+                    "line {} has no key: with several partitions --sequence needs keys or --partition",
+                    self.line
+                )));
+            }
             let ticket = self
                 .producer
-                .enqueue(self.shape.record(line))
+                .enqueue(record)
                 .await
                 .map_err(|error| acks::failed_line(self.line, error))?;
             // The other task reads to the end of the channel whatever happens.
@@ -293,23 +385,28 @@ mod tests {
 
     fn shape(separator: Option<&str>) -> Shape {
         let separator = separator.map(|text| memchr::memmem::Finder::new(text).into_owned());
-        Shape { separator, partition: Some(2), headers: vec![Header::new("h", None)] }
+        Shape {
+            separator,
+            partition: Some(2),
+            headers: vec![Header::new("h", None)],
+            sequence: false,
+        }
     }
 
     #[test]
     fn a_line_is_split_at_the_first_separator() {
-        let record = shape(Some("::")).record("k:::v::w".into());
+        let record = shape(Some("::")).record(1, "k:::v::w".into());
         assert_eq!(record.key.as_deref(), Some(&b"k"[..]));
         assert_eq!(record.value.as_deref(), Some(&b":v::w"[..]));
         assert_eq!((record.partition, record.headers.len()), (Some(2), 1));
-        let record = shape(Some("::")).record("::v".into());
+        let record = shape(Some("::")).record(1, "::v".into());
         assert_eq!(record.key.as_deref(), Some(&b""[..]));
     }
 
     #[test]
     fn a_line_without_a_separator_has_no_key() {
         for separator in [None, Some("::")] {
-            let record = shape(separator).record("k:v".into());
+            let record = shape(separator).record(1, "k:v".into());
             assert_eq!((record.key, record.value.as_deref()), (None, Some(&b"k:v"[..])));
         }
     }

@@ -61,6 +61,9 @@ pub enum Rule {
     WritersAskForTheIndex,
     /// The slots of a compacted block stay until T + A + K.
     SweepsWaitForTheLease,
+    /// A named producer whose position was not reached by walking looks whether there is a newer
+    /// epoch.
+    NamesAskForTheEpoch,
     /// A compactor whose index was not the first reads that before it deletes its segments.
     LosersReadTheIndex,
 }

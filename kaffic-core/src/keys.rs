@@ -125,6 +125,11 @@ pub(crate) fn chain_link(dir: &str, version: u64) -> String {
     format!("{dir}/{version:09}")
 }
 
+/// Where the chain of a producer's name is.
+pub(crate) fn producer_dir(name: &str) -> String {
+    format!("meta/producers/{name}")
+}
+
 /// Where all data and logs of one incarnation of a topic are.
 pub(crate) fn incarnation_data_dir(topic: &str, incarnation: u32) -> String {
     format!("data/{topic}/{incarnation}")
@@ -137,9 +142,18 @@ pub(crate) fn probe(nonce: u64) -> String {
 
 /// Checks a topic's name: Kafka's rule.
 pub(crate) fn check_topic_name(name: &str) -> Result<()> {
+    check_name("topic", name)
+}
+
+/// Checks a producer's name: as a topic's.
+pub(crate) fn check_producer_name(name: &str) -> Result<()> {
+    check_name("producer", name)
+}
+
+fn check_name(what: &str, name: &str) -> Result<()> {
     let bad = |why: &str| {
         Err(Error::invalid(format!(
-            "topic name {name:?} {why}; names are 1 to 249 of a-z A-Z 0-9 . _ -, and not . or .."
+            "{what} name {name:?} {why}; names are 1 to 249 of a-z A-Z 0-9 . _ -, and not . or .."
         )))
     };
     match name {

@@ -36,6 +36,7 @@ pub mod env;
 mod error;
 mod keys;
 mod log;
+mod names;
 mod producer;
 mod record;
 mod slot;

@@ -44,6 +44,10 @@ pub struct Record {
     pub timestamp: Option<i64>,
     /// The partition; `None` lets the key decide, or the producer where there is no key.
     pub partition: Option<u32>,
+    /// A number that grows with each record that the application gives to a named producer: the
+    /// offset in its source, say. A record whose number is not above the last one that the name
+    /// has written to the partition is acknowledged as a duplicate, and not written again.
+    pub sequence: Option<i64>,
 }
 
 impl Record {
@@ -78,6 +82,23 @@ impl Record {
     /// Names the partition.
     pub fn partition(mut self, partition: u32) -> Self {
         self.partition = Some(partition);
+        self
+    }
+
+    /// Sets the sequence, by which a named producer knows what it has written before; 0 or more.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use kaffic_core::{Kaffic, Record};
+    /// let client = Kaffic::connect("memory://").await.unwrap();
+    /// client.topics().create("t", Default::default()).await.unwrap();
+    /// let producer = client.producer("t").name("copier").build().await.unwrap();
+    /// assert!(!producer.send(Record::value("a").sequence(7)).await.unwrap().duplicate);
+    /// assert!(producer.send(Record::value("a").sequence(7)).await.unwrap().duplicate);
+    /// # });
+    /// ```
+    pub fn sequence(mut self, sequence: i64) -> Self {
+        self.sequence = Some(sequence);
         self
     }
 

@@ -17,7 +17,7 @@ async fn log_of(records: i64) -> (Lab, Producer) {
     let lab = Lab::new();
     let client = lab.client().await;
     client.topics().create("t", TopicConfig::new().slots_per_block(10)).await.unwrap();
-    let producer = client.producer("t").build().await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
     for n in 0..records {
         producer.send(Record::value(n.to_string())).await.unwrap();
     }
@@ -63,7 +63,7 @@ async fn a_copy_of_a_log_under_way_is_read_and_written_to() {
     let again = client.adopt("t", false).await.unwrap();
     assert_eq!((again.ended.len(), again.left_alone), (0, 1));
 
-    let producer = client.producer("t").build().await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
     for n in 13..15 {
         assert_eq!(producer.send(Record::value(n.to_string())).await.unwrap().offset, n);
     }
@@ -94,7 +94,7 @@ async fn where_slots_may_have_expired_before_the_copy_offsets_jump() {
     let report = client.adopt("t", false).await.unwrap();
     assert_eq!(report.ended[0].slots, 1);
     assert!(report.ended[0].next_offset > 13, "{report:?}");
-    let producer = client.producer("t").build().await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
     assert!(producer.send(Record::value("v")).await.unwrap().offset > 13);
     assert_eq!(read_all(&client, "t").await.len(), 12);
     assert!(client.verify("t", |_| {}).await.unwrap().issues.is_empty());

@@ -45,7 +45,7 @@ fn damages_at(store: &TestStore, place: usize, whole: &[u8]) -> Vec<(&'static st
 async fn put_log(store: &TestStore, closed: bool) {
     let client = store.connect().await;
     client.topics().create("t", TopicConfig::new().slots_per_block(5)).await.unwrap();
-    let producer = client.producer("t").build().await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
     for record in numbered(0..13) {
         producer.send(record).await.unwrap();
     }
@@ -181,7 +181,7 @@ async fn producers_and_offsets_refuse_a_damaged_tail() {
             store.replace(&key, bytes).await;
             let before = store.keys("data").await;
             let client = store.connect().await;
-            let producer = client.producer("t").build().await.unwrap();
+            let producer = client.producer("t").compaction(false).build().await.unwrap();
             let error = producer.send(Record::value("v")).await.unwrap_err();
             assert_damaged(&error, &key, what);
             assert_eq!(error.outcome(), Outcome::NotWritten, "{what}");
@@ -190,7 +190,7 @@ async fn producers_and_offsets_refuse_a_damaged_tail() {
             assert_eq!(store.keys("data").await, before, "{what}");
         }
         store.replace(&key, whole).await;
-        let producer = store.connect().await.producer("t").build().await.unwrap();
+        let producer = store.connect().await.producer("t").compaction(false).build().await.unwrap();
         assert_eq!(producer.send(Record::value("v")).await.unwrap().offset, 13);
     }
 }
@@ -200,7 +200,7 @@ async fn something_foreign_where_a_producer_writes_is_named() {
     for (store, (what, bytes)) in stores_for(damages(&[7; 300])) {
         let client = store.connect().await;
         client.topics().create("t", TopicConfig::new()).await.unwrap();
-        let producer = client.producer("t").build().await.unwrap();
+        let producer = client.producer("t").compaction(false).build().await.unwrap();
         producer.send(Record::value("0")).await.unwrap();
         let key = slot_key("t", 0, 1);
         store.replace(&key, bytes.clone()).await;
@@ -236,7 +236,7 @@ async fn a_damaged_beginning_or_end_of_a_block_is_named() {
             assert!(report.issues.iter().any(|i| i.problem.contains(&key)), "{what}: {report:?}");
             let client = store.connect().await;
             if block == 2 {
-                let producer = client.producer("t").build().await.unwrap();
+                let producer = client.producer("t").compaction(false).build().await.unwrap();
                 let error = producer.send(Record::value("v")).await.unwrap_err();
                 assert_damaged(&error, &key, what);
                 assert_eq!(error.outcome(), Outcome::NotWritten, "{what}");
@@ -332,7 +332,7 @@ async fn assert_refused(store: &TestStore, key: &str, what: &str) {
         ("create", topics.create("t", TopicConfig::new()).await.map(drop)),
         ("ensure", topics.ensure("t", TopicConfig::new()).await.map(drop)),
         ("delete", topics.delete("t").await.map(drop)),
-        ("producer", client.producer("t").build().await.map(drop)),
+        ("producer", client.producer("t").compaction(false).build().await.map(drop)),
         ("consumer", client.consumer().topic("t").build().await.map(drop)),
         ("offsets", client.offsets("t").latest(0).await.map(drop)),
         ("verify", client.verify("t", |_| {}).await.map(drop)),

@@ -121,7 +121,7 @@ impl Ledger {
 async fn write(store: &TestStore, writer: u32, ledger: &Mutex<Ledger>, on: &AtomicBool) {
     let build = async || {
         let linger = Duration::from_millis(200);
-        store.connect().await.producer("t").linger(linger).build().await.unwrap()
+        store.connect().await.producer("t").linger(linger).compaction(false).build().await.unwrap()
     };
     let mut producer: Producer = build().await;
     for n in 0.. {
@@ -310,7 +310,7 @@ async fn expire_while_used(store: &TestStore) {
     let next = read.range(laggard.positions()[0].offset..).next().copied().unwrap_or(*tail);
     assert_out_of_range(&error, (next, *tail));
 
-    let producer = client.producer("t").build().await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
     for partition in [0, 1] {
         let ack = producer.send(Record::value("new").partition(partition)).await.unwrap();
         assert_eq!(ack.offset, tails[partition as usize].0);
@@ -413,7 +413,7 @@ async fn expire_and_go_on(store: Arc<TestStore>) {
     }
 
     // Who writes next goes on behind everything that there ever was, and who reads goes on to that.
-    let producer = store.connect().await.producer("t").build().await.unwrap();
+    let producer = store.connect().await.producer("t").compaction(false).build().await.unwrap();
     let first = async |partition| {
         let ack = producer.send(Record::value("new").partition(partition)).await.unwrap();
         assert!(ack.offset >= RECORDS, "offset {} of {partition} is given again", ack.offset);
@@ -455,7 +455,8 @@ async fn write_and_leave(store: &Arc<TestStore>, partition: u32) {
     let written = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let producer = store.connect().await.producer("t").build().await.unwrap();
+            let producer =
+                store.connect().await.producer("t").compaction(false).build().await.unwrap();
             for n in 0..RECORDS {
                 let record = Record::value(n.to_string()).partition(partition);
                 assert_eq!(producer.send(record).await.unwrap().offset, n);

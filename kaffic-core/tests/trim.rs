@@ -17,7 +17,7 @@ async fn log_of(blocks: i64) -> (Lab, Kaffic) {
     let client = lab.client().await;
     client.topics().create("t", TopicConfig::new().slots_per_block(10)).await.unwrap();
     for block in 0..blocks {
-        let producer = client.producer("t").build().await.unwrap();
+        let producer = client.producer("t").compaction(false).build().await.unwrap();
         for _ in 0..10 {
             producer.send(Record::value(vec![b'x'; 100])).await.unwrap();
         }
@@ -51,7 +51,7 @@ async fn whole_blocks_go_that_are_covered_and_old_enough() {
     let report =
         client.trim("t", Trim::before_timestamp(BEGIN_MS + 3_600_000 * 7 / 2)).await.unwrap();
     assert_eq!((report.removed, earliest(&client).await), (20, 40));
-    let producer = client.producer("t").build().await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
     assert_eq!(producer.send(Record::value("v")).await.unwrap().offset, 50);
     assert_eq!(offsets(&read_all(&client, "t").await), (40..51).collect::<Vec<_>>());
     assert!(client.verify("t", |_| {}).await.unwrap().issues.is_empty());
@@ -68,7 +68,7 @@ async fn bytes_are_kept_from_the_end() {
     client.trim("t", Trim::keep_bytes(all as u64 / 2)).await.unwrap();
     assert_eq!(earliest(&client).await, 20);
     // The one that has no end stays, whatever is said.
-    let producer = client.producer("t").build().await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
     producer.send(Record::value("v")).await.unwrap();
     client.trim("t", Trim::keep_bytes(0)).await.unwrap();
     assert_eq!(offsets(&read_all(&client, "t").await), [50]);

@@ -87,6 +87,8 @@ pub(crate) struct Setting {
     pub(crate) compactors: u32,
     /// The size up to which they join batches.
     pub(crate) segment_bytes: u64,
+    /// How many instances of one producer name come.
+    pub(crate) named: u32,
 }
 
 impl Setting {
@@ -124,7 +126,10 @@ impl Setting {
             deletion: rng.random_ratio(1, 12),
             compactors: [0, 1, 1, 2][rng.random_range(0..4)],
             segment_bytes: [1, 200, 64 << 20][rng.random_range(0..3)],
+            named: [0, 0, 0, 1, 2, 3][rng.random_range(0..6)],
         };
+        // A name's sequences are of one incarnation.
+        let setting = Self { named: if setting.deletion { 0 } else { setting.named }, ..setting };
         match config.bias {
             Some(rule) => setting.biased(rule),
             None => setting,
@@ -153,6 +158,7 @@ impl Setting {
             deletion: false,
             compactors: 0,
             segment_bytes: 64 << 20,
+            named: 0,
         }
     }
 
@@ -198,6 +204,15 @@ impl Setting {
                 expiry: 0.0,
                 ..hot
             },
+            // Instances that sleep while others write past a fence.
+            Rule::NamesAskForTheEpoch => Self {
+                named: 3,
+                slots: 2,
+                pause: 0.02,
+                pauses: &[5_000, 20_000, A_MS, R_MS],
+                put_fault: 0.0,
+                ..hot
+            },
             Rule::LosersReadTheIndex | Rule::ReaderAsksForTheIndex => {
                 Self { compactors: 2, expiry: 0.0, ..hot }
             }
@@ -223,4 +238,5 @@ pub const RULES: &[Rule] = &[
     Rule::WritersAskForTheIndex,
     Rule::SweepsWaitForTheLease,
     Rule::LosersReadTheIndex,
+    Rule::NamesAskForTheEpoch,
 ];

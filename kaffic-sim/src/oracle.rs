@@ -18,6 +18,8 @@
 //! | INV-13 | a record comes back as it was sent |
 //! | INV-14 | a reader that wants to be told is told before it passes an expired acknowledged record |
 //! | INV-15 | records appended as one batch are in the log together or not at all |
+//! | INV-17 | once an instance of a name has fenced others off, nothing that an older one sends is acknowledged |
+//! | INV-18 | a name's last sequence is not below one that was acknowledged; a duplicate is in the log |
 //! | INV-16 | no process deletes the last copy of a record, or a segment that an index names, but with the topic |
 
 use crate::payload::Rec;
@@ -50,6 +52,8 @@ invariants! {
     LossIsTold 14,
     BatchesAreWhole 15,
     NothingDropped 16,
+    FencesHold 17,
+    SequencesAreKept 18,
 }
 
 impl fmt::Display for Invariant {
@@ -80,6 +84,8 @@ struct Writer {
     log: usize,
     records: Vec<Sent>,
     newest_ack: Option<(u32, i64)>,
+    /// A producer's name, of which several instances send the same records.
+    name: bool,
 }
 
 /// A reader's way through the log.
@@ -130,6 +136,8 @@ pub(crate) struct Oracle {
     violation: Option<(Invariant, String)>,
     deleting: bool,
     anew: bool,
+    /// Which instances of a name had fenced others off, by epoch, and when.
+    fences: Vec<(u32, i64)>,
     pub(crate) acks: u64,
     pub(crate) deliveries: u64,
     pub(crate) not_written: u64,
@@ -154,8 +162,62 @@ impl Oracle {
     // Writers
 
     pub(crate) fn new_writer(&mut self, log: usize) -> u32 {
-        self.writers.push(Writer { log, records: Vec::new(), newest_ack: None });
+        self.writers.push(Writer { log, records: Vec::new(), newest_ack: None, name: false });
         self.writers.len() as u32 - 1
+    }
+
+    /// The records of a producer's name.
+    pub(crate) fn new_name(&mut self, log: usize) -> u32 {
+        let number = self.new_writer(log);
+        self.writers[number as usize].name = true;
+        number
+    }
+
+    /// A record of a name is about to be sent, perhaps not for the first time.
+    pub(crate) fn sending_again(&mut self, now: i64, rec: Rec) {
+        let known = self.writers[rec.writer as usize].records.len() as u32;
+        if rec.seq >= known {
+            self.sending(now, rec.writer, rec.seq + 1 - known, false);
+        }
+    }
+
+    /// An instance has fenced off all older ones.
+    pub(crate) fn fenced(&mut self, epoch: u32, now: i64) {
+        self.fences.push((epoch, now));
+    }
+
+    /// A record of a name that an instance sent at a time is acknowledged.
+    pub(crate) fn acked_by(&mut self, epoch: u32, sent_at: i64, rec: Rec) {
+        let fence = self.fences.iter().find(|(newer, at)| *newer > epoch && *at < sent_at).copied();
+        self.check(fence.is_none(), Invariant::FencesHold, || {
+            format!("{rec}, sent by epoch {epoch} after it was fenced off: {fence:?}")
+        });
+    }
+
+    /// A record of a name was a duplicate.
+    pub(crate) fn duplicate(&mut self, rec: Rec) {
+        let log = &self.logs[self.writers[rec.writer as usize].log];
+        let stored = log.gone.keys().any(|(_, stored)| *stored == rec);
+        self.check(stored, Invariant::SequencesAreKept, || {
+            format!("{rec} is said to be a duplicate, and is nowhere")
+        });
+    }
+
+    /// The first sequence of a name that was never sent.
+    pub(crate) fn fresh_sequence(&self, writer: u32) -> u32 {
+        self.writers[writer as usize].records.len() as u32
+    }
+
+    /// An instance heard what the last sequence is, or was before a newer one fenced it off.
+    pub(crate) fn knows_sequence(&mut self, writer: u32, epoch: u32, last: Option<i64>) {
+        if self.fences.iter().any(|(newer, _)| *newer > epoch) {
+            return;
+        }
+        let acked = self.writers[writer as usize].newest_ack;
+        let known = acked.is_none_or(|(seq, _)| last.is_some_and(|last| last >= i64::from(seq)));
+        self.check(known, Invariant::SequencesAreKept, || {
+            format!("{last:?} is said to be the last sequence, after {acked:?}")
+        });
     }
 
     /// `count` records are about to be sent, as one batch or each on its own.
@@ -185,7 +247,8 @@ impl Oracle {
         self.check(there.is_none_or(|other| other == rec), I::OneRecordAnOffset, || {
             format!("{rec} is acknowledged at {offset}, where {} is", there.unwrap_or(rec))
         });
-        self.check(fate == Fate::Open, I::OneOffsetARecord, || {
+        let again = self.writers[rec.writer as usize].name && fate == Fate::Acked(offset);
+        self.check(fate == Fate::Open || again, I::OneOffsetARecord, || {
             format!("{rec} is acknowledged at {offset}, after {fate:?}")
         });
         self.check(elsewhere.is_none_or(|other| other == offset), I::OneOffsetARecord, || {

@@ -35,6 +35,15 @@ pub(super) fn failed_line(line: u64, error: Error) -> Stop {
     Stop::Core { context: Some(format!("line {line}")), error }
 }
 
+/// A line of the report.
+pub(super) fn acknowledged(line: u64, ack: &Ack) -> String {
+    let Ack { partition, offset, duplicate, .. } = ack;
+    match duplicate {
+        true => format!("{{\"line\":{line},\"partition\":{partition},\"duplicate\":true}}"),
+        false => format!("{{\"line\":{line},\"partition\":{partition},\"offset\":{offset}}}"),
+    }
+}
+
 /// Follows the acknowledgements.
 #[derive(Debug)]
 pub(super) struct Acks {
@@ -89,11 +98,7 @@ impl Acks {
         };
         self.tally.acknowledged += 1;
         let Some(report) = &mut self.report else { return };
-        let Ack { partition, offset, .. } = ack;
-        let _ = writeln!(
-            report.buffer(),
-            "{{\"line\":{line},\"partition\":{partition},\"offset\":{offset}}}"
-        );
+        let _ = writeln!(report.buffer(), "{}", acknowledged(line, &ack));
         self.spill();
     }
 

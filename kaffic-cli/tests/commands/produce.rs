@@ -233,3 +233,59 @@ fn the_report_says_what_became_of_lines_that_failed() {
     }
     assert_eq!(json_lines(&output.stdout).len(), 2);
 }
+
+#[test]
+fn an_older_process_of_a_name_is_fenced_off() {
+    let store = Store::with_topic("t", 1);
+    let args = ["produce", "t", "--name", "n", "--report"];
+    let mut old = start(&mut store.command(&args));
+    let mut report = BufReader::new(old.stdout.take().unwrap()).lines();
+    let mut stdin = old.stdin.take().unwrap();
+    stdin.write_all(b"first\n").unwrap();
+    assert_eq!(report.next().unwrap().unwrap(), r#"{"line":1,"partition":0,"offset":0}"#);
+    store.ok(&["produce", "t", "--name", "n"], b"second\n");
+    stdin.write_all(b"third\n").unwrap();
+    let failed = report.next().unwrap().unwrap();
+    assert!(failed.contains(r#""outcome":"not_written""#), "{failed}");
+    assert!(failed.contains("taken over by a newer instance"), "{failed}");
+    drop(stdin);
+    assert_eq!(old.wait().unwrap().code(), Some(1));
+    assert_eq!(store.ok(&["consume", "t"], b""), b"first\nsecond\n");
+}
+
+#[test]
+fn the_same_lines_are_stored_once() {
+    let store = Store::with_topic("t", 2);
+    let lines: Vec<String> = (0..500).map(|n| format!("k{}:{n}\n", n % 7)).collect();
+    let args = ["produce", "t", "--name", "loader", "--sequence", "-K", ":"];
+    store.ok(&args, lines[..300].concat().as_bytes());
+    store.ok(&args, lines.concat().as_bytes());
+    let report = [&args[..], &["--report"]].concat();
+    let report = json_lines(&store.ok(&report, lines.concat().as_bytes()));
+    assert_eq!(report.len(), 500);
+    assert!(report.iter().all(|line| line["duplicate"] == true && line["offset"].is_null()));
+    let read = store.json_lines(&["consume", "t", "--format", "json"], b"");
+    assert_eq!(read.len(), 500);
+    let errors = store.fails(&["produce", "t", "--sequence"], 2);
+    assert!(errors.contains("--name"), "{errors}");
+    let keyless = store.run(&["produce", "t", "--name", "n", "--sequence"], b"x\n");
+    let errors = String::from_utf8_lossy(&keyless.stderr).into_owned();
+    assert!(errors.contains("line 1 has no key"), "{errors}");
+}
+
+#[test]
+fn lines_at_an_expected_offset_are_stored_together_or_not_at_all() {
+    let store = Store::with_topic("t", 2);
+    let args = ["produce", "t", "--partition", "1", "--report", "--expected-offset"];
+    let at = |offset| [&args[..], &[offset]].concat();
+    let report = json_lines(&store.ok(&at("0"), b"a\nb\n"));
+    assert_eq!(report[1], json!({ "line": 2, "partition": 1, "offset": 1 }));
+    let failed = store.run(&at("0"), b"c\nd\n");
+    assert_eq!(failed.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(errors.contains("offset 0 was expected to be next, and 2 is"), "{errors}");
+    store.ok(&at("2"), b"c\nd\n");
+    assert_eq!(store.ok(&["consume", "t"], b""), b"a\nb\nc\nd\n");
+    let errors = store.fails(&["produce", "t", "--expected-offset", "0"], 2);
+    assert!(errors.contains("--partition"), "{errors}");
+}

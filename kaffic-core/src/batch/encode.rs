@@ -2,6 +2,7 @@
 //! once. The header is made apart from the body, so that a batch that lost its place in the log
 //! gets another base offset without its body being touched.
 
+use super::decode::{CheckedBatch, DecodedRecord};
 use super::{
     BATCH_HEADER_LEN, BATCH_PREFIX_LEN, Compression, LENGTH_END, MAGIC, MAX_BATCH_BYTES,
     MAX_RECORDS_BYTES, compress, crc, varint,
@@ -176,6 +177,21 @@ impl EncodedBatch {
         out.put_u32(crc);
         out.put_slice(&checked);
         header
+    }
+
+    /// The same without the first so many records, of which at least one is left.
+    pub(crate) fn without_first(&self, records: u32) -> Result<Self> {
+        let broken = |error| Error::internal("a batch of our own can't be read").with_source(error);
+        let mut bytes = self.header(0, 0, 0, 0).to_vec();
+        bytes.extend_from_slice(&self.body);
+        let mut builder = BatchBuilder::new(bytes.len());
+        let batch = CheckedBatch::new(Bytes::from(bytes)).map_err(broken)?;
+        for record in batch.records().map_err(broken)?.skip(records as usize) {
+            let DecodedRecord { timestamp, key, value, headers, .. } = record.map_err(broken)?;
+            let record = Record { key, value, headers, ..Record::default() };
+            builder.push(&record, timestamp);
+        }
+        builder.finish(self.compression)
     }
 
     /// Everything after the header.

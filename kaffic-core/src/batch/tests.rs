@@ -24,6 +24,7 @@ fn bytes_of(batch: &EncodedBatch, base_offset: i64) -> Bytes {
 /// What comes back, as it went in.
 fn decoded(batch: &Bytes) -> Vec<Record> {
     let to_record = |r: DecodedRecord| Record {
+        sequence: None,
         key: r.key,
         value: r.value,
         headers: r.headers,
@@ -215,6 +216,7 @@ fn record() -> impl Strategy<Value = Record> {
     let header = (".{0,8}", bytes()).prop_map(|(n, v)| Header::new(n, v.map(Bytes::from)));
     (bytes(), bytes(), proptest::collection::vec(header, 0..4), any::<i64>()).prop_map(
         |(key, value, headers, timestamp)| Record {
+            sequence: None,
             key: key.map(Bytes::from),
             value: value.map(Bytes::from),
             headers,

@@ -122,8 +122,11 @@ impl Log {
             next_offset,
         };
         let verdict = Verdict::Slots(slots);
+        let mut producers = self.sequences_before(open.block).await?;
+        headers.iter().for_each(|(_, header)| producers.note(header));
         let end =
-            End::new(verdict, next_offset, max_timestamp, open.lease.opened, checksums, false);
+            End::new(verdict, next_offset, max_timestamp, open.lease.opened, checksums, false)
+                .with_producers(producers);
         Ok(Some((report, end)))
     }
 

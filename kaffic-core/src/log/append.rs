@@ -10,11 +10,13 @@ use super::{Log, Look, MAX_BATCH_RECORDS};
 use crate::batch::EncodedBatch;
 use crate::env::{Rule, timeout};
 use crate::error::{Error, ErrorKind, Result};
+use crate::names::Claim;
 use crate::slot::{SlotHeader, SlotKind};
 use crate::store::Put;
 use bytes::Bytes;
 use clock_watch::ClockCheck;
 use fairness::Fairness;
+use named::Named;
 use object_store::PutPayload;
 use position::Position;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ const TURN_LIMIT: Duration = Duration::from_millis(100);
 mod clock_watch;
 mod fairness;
 mod finish;
+mod named;
 mod position;
 
 /// Writes to one log. One put at a time, so that order is kept.
@@ -33,6 +36,7 @@ mod position;
 pub(crate) struct Appender {
     log: Arc<Log>,
     identity: Identity,
+    named: Option<Named>,
     position: Option<Position>,
     fairness: Fairness,
     /// When the clock was last compared with the storage's.
@@ -60,6 +64,8 @@ struct Stamped {
 struct Attempt<'a> {
     batch: &'a EncodedBatch,
     sequence: i64,
+    /// The application's sequences of the first and the last record.
+    given: Option<(i64, i64)>,
     expected: Option<i64>,
     /// The tail was looked at since the expected offset did not fit.
     refreshed: bool,
@@ -70,10 +76,21 @@ struct Attempt<'a> {
 /// What a step came to.
 enum Step {
     Done(i64),
+    /// The first of its sequences was written before.
+    Repeated,
     /// The position is another: go on at once.
     Moved,
     /// It is not known yet whether the batch is there: the same again, after a while.
     Undecided,
+}
+
+/// What became of a batch that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// It is in the log, from this offset on.
+    At(i64),
+    /// The first of its sequences at least was written before, so it was not written now.
+    Repeated,
 }
 
 /// What reading a slot said about a put there.
@@ -92,9 +109,14 @@ enum Resolved {
 }
 
 impl Appender {
-    pub(crate) fn new(log: Arc<Log>) -> Self {
+    pub(crate) fn new(log: Arc<Log>, claim: Option<Claim>) -> Self {
+        let identity = match &claim {
+            Some(claim) => Identity::named(&*log.env, claim),
+            None => Identity::new(&*log.env),
+        };
         Self {
-            identity: Identity::new(&*log.env),
+            identity,
+            named: claim.map(Named::new),
             fairness: Fairness::default(),
             log,
             position: None,
@@ -123,33 +145,30 @@ impl Appender {
         }
     }
 
-    /// Appends a batch and gives its base offset. Until `deadline` (on the monotonic clock).
+    /// Appends a batch. Until `deadline` (on the monotonic clock). `given` are the application's
+    /// sequences of its first and last record.
     ///
     /// An error's outcome says whether the batch may be in the log. Dropping the future leaves the
     /// appender usable; the batch may then be in the log or appear later, once.
     pub(crate) async fn append(
         &mut self,
         batch: &EncodedBatch,
+        given: Option<(i64, i64)>,
         expected: Option<i64>,
         deadline: Duration,
-    ) -> Result<i64> {
-        if let Some(error) = &self.stopped {
-            return Err(error.clone());
-        }
-        if !self.identity.is_mine(&*self.log.env) {
-            self.identity = Identity::new(&*self.log.env);
-        }
-        (self.in_doubt, self.trouble) = (false, None);
+    ) -> Result<Appended> {
+        self.begin()?;
         let env = Arc::clone(&self.log.env);
         let left = deadline.saturating_sub(env.monotonic());
         if left.is_zero() {
             return Err(self.timed_out());
         }
         let sequence = self.identity.take_sequence(batch.count());
-        let mut attempt = Attempt { batch, sequence, expected, refreshed: false, sent: None };
+        let mut attempt =
+            Attempt { batch, sequence, given, expected, refreshed: false, sent: None };
         let appended = timeout(&*env, left, self.try_append(&mut attempt)).await;
         let error = match appended {
-            Some(Ok(offset)) => return Ok(offset),
+            Some(Ok(appended)) => return Ok(appended),
             Some(Err(error)) => error,
             None => self.timed_out(),
         };
@@ -157,11 +176,12 @@ impl Appender {
     }
 
     /// Takes steps until the batch is in, or it is certain that it will not be.
-    async fn try_append(&mut self, attempt: &mut Attempt<'_>) -> Result<i64> {
+    async fn try_append(&mut self, attempt: &mut Attempt<'_>) -> Result<Appended> {
         let mut tries = 0;
         loop {
             match self.step(attempt).await {
-                Ok(Step::Done(offset)) => return Ok(offset),
+                Ok(Step::Done(offset)) => return Ok(Appended::At(offset)),
+                Ok(Step::Repeated) => return Ok(Appended::Repeated),
                 Ok(Step::Moved) => continue,
                 Ok(Step::Undecided) => {}
                 Err(error) if error.kind() == ErrorKind::Unavailable => self.trouble = Some(error),
@@ -174,19 +194,25 @@ impl Appender {
 
     /// One step: to a slot where the batch can go, or a put there and what it came to.
     async fn step(&mut self, attempt: &mut Attempt<'_>) -> Result<Step> {
+        self.check_stopped()?;
         self.find_position().await?;
         if self.known_position()?.ended {
             self.turn_over(true).await?;
             return Ok(Step::Moved);
         }
-        if attempt.sent.is_none() && !self.is_ready(attempt).await? {
-            return Ok(Step::Moved);
+        if attempt.sent.is_none() {
+            if !self.is_prepared(attempt.given.is_some()).await? || !self.is_ready(attempt).await? {
+                return Ok(Step::Moved);
+            }
+            if self.is_repeated(attempt.given.map(|(first, _)| first)) {
+                return Ok(Step::Repeated);
+            }
         }
         let again = attempt.sent.take();
         let sent_before = again.is_some();
         let stamped = match again {
             Some(stamped) => stamped,
-            None => self.stamp(attempt.batch, attempt.sequence)?,
+            None => self.stamp(attempt)?,
         };
         self.in_doubt = true;
         match self.put(&stamped).await {
@@ -204,6 +230,7 @@ impl Appender {
                 return self.confirm(&stamped.header, stamp).await.map(Step::Done);
             }
             Resolved::Compacted => {
+                self.meet(&stamped.header);
                 self.position = None;
                 return Ok(Step::Done(stamped.header.base_offset));
             }
@@ -334,6 +361,7 @@ impl Appender {
 
     /// Counts our own batch as written.
     fn accept(&mut self, header: &SlotHeader) -> i64 {
+        self.meet(header);
         if let Some(position) = &mut self.position {
             position.step(header);
             self.wrote_in = Some(position.open.block);
@@ -343,7 +371,8 @@ impl Appender {
     }
 
     /// Writes a batch's place into it.
-    fn stamp(&self, batch: &EncodedBatch, sequence: i64) -> Result<Stamped> {
+    fn stamp(&self, attempt: &Attempt<'_>) -> Result<Stamped> {
+        let (batch, sequence) = (attempt.batch, attempt.sequence);
         let position = self.known_position()?;
         let identity = &self.identity;
         if batch.count() > position.open.max_records.min(MAX_BATCH_RECORDS) {
@@ -355,6 +384,7 @@ impl Appender {
         header.batch_len = batch.len() as u32;
         header.max_timestamp = position.max_timestamp.max(batch.max_timestamp());
         header.sequence = sequence;
+        header.app_sequence = attempt.given.map_or(-1, |(_, last)| last);
         let front = batch.header(
             position.next_offset,
             identity.producer_id,

@@ -8,11 +8,13 @@
 use crate::catalog::MAX_SLOTS;
 use crate::chain::{from_json, to_json};
 use crate::error::{Error, ErrorKind, Result};
+use crate::slot::SlotHeader;
 use crate::store::Object;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const FORMAT: u32 = 1;
@@ -249,6 +251,42 @@ pub(crate) struct End {
     pub(crate) checksums: Vec<Option<u32>>,
     /// The topic was deleted: there is no next block.
     pub(crate) closed: bool,
+    /// The last application sequence of each producer that has given such, from the log's beginning
+    /// on: by producer id.
+    #[serde(default, skip_serializing_if = "Sequences::is_empty")]
+    pub(crate) producers: Sequences,
+}
+
+/// The last application sequences of producers, by producer id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Sequences(BTreeMap<i64, i64>);
+
+impl Sequences {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Counts a slot in.
+    pub(crate) fn note(&mut self, header: &SlotHeader) {
+        if header.app_sequence >= 0 {
+            self.raise(header.producer_id, header.app_sequence);
+        }
+    }
+
+    /// Counts in what others say.
+    pub(crate) fn merge(&mut self, others: &Self) {
+        others.0.iter().for_each(|(producer, sequence)| self.raise(*producer, *sequence));
+    }
+
+    fn raise(&mut self, producer: i64, sequence: i64) {
+        let last = self.0.entry(producer).or_insert(sequence);
+        *last = sequence.max(*last);
+    }
+
+    pub(crate) fn last(&self, producer: i64) -> Option<i64> {
+        self.0.get(&producer).copied()
+    }
 }
 
 impl End {
@@ -260,7 +298,22 @@ impl End {
         checksums: Vec<Option<u32>>,
         closed: bool,
     ) -> Self {
-        Self { format: FORMAT, verdict, next_offset, max_timestamp, opened, checksums, closed }
+        let producers = Sequences::default();
+        Self {
+            format: FORMAT,
+            verdict,
+            next_offset,
+            max_timestamp,
+            opened,
+            checksums,
+            closed,
+            producers,
+        }
+    }
+
+    /// With the last sequences of producers.
+    pub(crate) fn with_producers(self, producers: Sequences) -> Self {
+        Self { producers, ..self }
     }
 
     pub(crate) fn decode(key: &str, object: &Object) -> Result<Self> {

@@ -39,7 +39,7 @@ pub struct Deletion {
 impl Log {
     /// Ends the log for ever. Its descriptions under `meta/` stay, as a tombstone.
     pub(crate) async fn close_for_ever(self: &Arc<Self>) -> Result<()> {
-        let mut appender = Appender::new(Arc::clone(self));
+        let mut appender = Appender::new(Arc::clone(self), None);
         match timeout(&*self.env, PATIENCE, appender.close_for_ever()).await {
             // It was closed before.
             Some(Err(error)) if error.kind() == ErrorKind::TopicNotFound => Ok(()),

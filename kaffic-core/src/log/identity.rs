@@ -4,6 +4,7 @@
 //! process id is not the one that it was drawn in.
 
 use crate::env::Env;
+use crate::names::Claim;
 
 /// A writer's id, epoch and next sequence number in one partition.
 #[derive(Debug, Clone)]
@@ -23,6 +24,12 @@ impl Identity {
             epoch: 0,
             sequence: 0,
         }
+    }
+
+    /// The id and epoch of a name.
+    pub(crate) fn named(env: &dyn Env, claim: &Claim) -> Self {
+        let (producer_id, epoch) = (claim.producer_id, claim.epoch);
+        Self { process: env.process_id(), producer_id, epoch, sequence: 0 }
     }
 
     /// Whether this process is the one that the id was drawn in.

@@ -18,7 +18,7 @@ mod trim;
 
 pub use adopt::{AdoptReport, AdoptedBlock};
 pub use block::MinExpiry;
-pub(crate) use block::{End, MAX_BATCH_RECORDS, Open, Verdict};
+pub(crate) use block::{End, MAX_BATCH_RECORDS, Open, Sequences, Verdict};
 pub use delete::Deletion;
 pub(crate) use trim::TrimPoint;
 pub use trim::TrimReport;
@@ -87,6 +87,12 @@ impl Log {
             Some(object) => End::decode(&key, &object).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The last application sequences of producers before a block.
+    pub(crate) async fn sequences_before(&self, block: u64) -> Result<Sequences> {
+        let Some(before) = block.checked_sub(1) else { return Ok(Sequences::default()) };
+        Ok(self.end(before).await?.map(|end| end.producers).unwrap_or_default())
     }
 
     /// Opens a block, or reads how another opened it. Says whether this call surely did it.

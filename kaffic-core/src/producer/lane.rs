@@ -5,12 +5,12 @@
 use super::batch_size::BatchSize;
 use super::config::Config;
 use super::linger::{Busy, Linger};
-use super::ticket::{Completion, Outcome, Ticket, completion, outcome};
+use super::ticket::{Completion, Outcome, Ticket, Written, completion, outcome};
 use crate::batch::{BatchBuilder, Compression, EncodedBatch};
 use crate::env::{Env, compute};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::append::Appender;
-use crate::log::{Log, MAX_BATCH_RECORDS};
+use crate::log::MAX_BATCH_RECORDS;
+use crate::log::append::{Appended, Appender};
 use crate::record::Record;
 use futures_util::future::{Either, select};
 use std::collections::VecDeque;
@@ -42,6 +42,10 @@ struct State {
     full: VecDeque<Gathering>,
     /// What the task is appending now.
     under_way: Option<Completion>,
+    /// Who waits for the log to be fenced.
+    preparing: VecDeque<Preparation>,
+    /// The lowest sequence that failed, and that has to be sent again before any after it.
+    owed: Option<i64>,
     /// Somebody waits for everything so far: no lingering.
     flushing: bool,
     closing: Option<Closing>,
@@ -56,6 +60,8 @@ impl State {
             open: None,
             full: VecDeque::new(),
             under_way: None,
+            preparing: VecDeque::new(),
+            owed: None,
             flushing: false,
             closing: None,
             closed: false,
@@ -67,6 +73,19 @@ impl State {
 #[derive(Debug)]
 struct Closing {
     done: Option<oneshot::Sender<Result<()>>>,
+}
+
+/// What the task does next.
+enum Work {
+    Batch(Gathering),
+    Prepare(Preparation),
+}
+
+/// Somebody wants the log fenced, and perhaps to know the last sequence.
+#[derive(Debug)]
+struct Preparation {
+    with_sequence: bool,
+    done: oneshot::Sender<Result<Option<i64>>>,
 }
 
 /// A batch that gathers records.
@@ -81,6 +100,8 @@ struct Gathering {
     /// Bytes of the producer's room that its records take.
     room: usize,
     expected: Option<i64>,
+    /// The application's sequences of its records, which grow; empty where they have none.
+    sequences: Vec<i64>,
     done: oneshot::Sender<Outcome>,
     completion: Completion,
 }
@@ -89,7 +110,26 @@ impl Gathering {
     fn new(born: Duration, capacity: usize) -> Self {
         let (done, completion) = completion();
         let builder = BatchBuilder::new(capacity);
-        Self { builder, encoded: None, born, full: None, room: 0, expected: None, done, completion }
+        Self {
+            builder,
+            encoded: None,
+            born,
+            full: None,
+            room: 0,
+            expected: None,
+            sequences: Vec::new(),
+            done,
+            completion,
+        }
+    }
+
+    /// Whether a record may be in the same batch as those that it has.
+    fn takes(&self, record: &Record) -> bool {
+        match (self.sequences.last(), record.sequence) {
+            (Some(last), Some(sequence)) => sequence > *last,
+            (None, Some(_)) => self.builder.count() == 0,
+            (last, None) => last.is_none(),
+        }
     }
 }
 
@@ -97,7 +137,8 @@ impl Lane {
     /// A lane and its task.
     pub(super) fn start(
         partition: u32,
-        log: Arc<Log>,
+        env: Arc<dyn Env>,
+        appender: Appender,
         config: Config,
         room: Arc<Semaphore>,
         busy: &Busy,
@@ -105,14 +146,13 @@ impl Lane {
         let linger = Linger::new(config.linger, busy.clone());
         let lane = Arc::new(Self {
             partition,
-            env: Arc::clone(&log.env),
+            env,
             state: Mutex::new(State::new(config.batch_size(), linger)),
             config,
             room,
             work: Notify::new(),
         });
-        let appender = Appender::new(Arc::clone(&log));
-        log.env.spawn(Box::pin(Arc::clone(&lane).run(appender)));
+        lane.env.spawn(Box::pin(Arc::clone(&lane).run(appender)));
         lane
     }
 
@@ -129,6 +169,10 @@ impl Lane {
     pub(super) fn push(&self, record: &Record, timestamp: i64, room: usize) -> Result<Ticket> {
         let mut state = self.state();
         self.check_open(&state)?;
+        self.check_owed(&mut state, record.sequence)?;
+        if let Some(other) = state.open.take_if(|open| !open.takes(record)) {
+            state.full.push_back(other);
+        }
         let batch_bytes = state.batch_size.bytes();
         let mut begun = false;
         let batch = state.open.get_or_insert_with(|| {
@@ -142,6 +186,7 @@ impl Lane {
             timestamp,
         };
         batch.builder.push(record, timestamp);
+        batch.sequences.extend(record.sequence);
         batch.room += room;
         let bytes = batch.builder.len();
         batch.full = (bytes >= batch_bytes).then_some(bytes);
@@ -177,11 +222,13 @@ impl Lane {
     ) -> Result<Ticket> {
         let mut state = self.state();
         self.check_open(&state)?;
+        self.check_owed(&mut state, records.first().and_then(|(record, _)| record.sequence))?;
         let before = state.open.take();
         state.full.extend(before);
         let mut batch = Gathering::new(self.env.monotonic(), 0);
         for (record, timestamp) in records {
             batch.builder.push(record, *timestamp);
+            batch.sequences.extend(record.sequence);
         }
         (batch.room, batch.expected) = (room, expected);
         let ticket = Ticket {
@@ -195,6 +242,40 @@ impl Lane {
         drop(state);
         self.work.notify_one();
         Ok(ticket)
+    }
+
+    /// A record whose sequence is behind one that failed would make that one a duplicate for ever.
+    fn check_owed(&self, state: &mut State, sequence: Option<i64>) -> Result<()> {
+        match (state.owed, sequence) {
+            (Some(owed), Some(sequence)) if sequence > owed => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!(
+                    "partition {}: sequence {owed} was not acknowledged; send that again before \
+                     {sequence}, or make a new producer",
+                    self.partition
+                ),
+            )),
+            (Some(_), Some(_)) => {
+                state.owed = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fences older instances of the producer's name off the log, and gives the last sequence if
+    /// that is wanted.
+    pub(super) async fn prepare(&self, with_sequence: bool) -> Result<Option<i64>> {
+        let (done, finished) = oneshot::channel();
+        {
+            let mut state = self.state();
+            self.check_open(&state)?;
+            state.preparing.push_back(Preparation { with_sequence, done });
+        }
+        self.work.notify_one();
+        finished.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Closed, "the producer's task was ended with its runtime"))
+        })
     }
 
     fn check_open(&self, state: &State) -> Result<()> {
@@ -248,8 +329,11 @@ impl Lane {
     async fn run(self: Arc<Self>, mut appender: Appender) {
         loop {
             appender.turn().await;
-            let Some(batch) = self.next_batch().await else { break };
-            self.deliver(&mut appender, batch).await;
+            match self.next_work().await {
+                Some(Work::Batch(batch)) => self.deliver(&mut appender, batch).await,
+                Some(Work::Prepare(wanted)) => self.fence(&mut appender, wanted).await,
+                None => break,
+            }
         }
         let ended = crate::env::timeout(&*self.env, self.config.delivery_timeout, appender.close());
         let ended = ended.await.unwrap_or_else(|| {
@@ -270,11 +354,24 @@ impl Lane {
         }
     }
 
-    /// The next batch to append, once it is full or has lingered; `None` when closing and empty.
-    async fn next_batch(&self) -> Option<Gathering> {
+    async fn fence(&self, appender: &mut Appender, wanted: Preparation) {
+        let deadline = self.env.monotonic().saturating_add(self.config.delivery_timeout);
+        let done = match wanted.with_sequence {
+            true => appender.last_sequence(deadline).await,
+            false => appender.fence(deadline).await.map(|()| None),
+        };
+        wanted.done.send(done).ok();
+    }
+
+    /// The next batch to append, once it is full or has lingered, or what somebody waits for; `None`
+    /// when closing and empty.
+    async fn next_work(&self) -> Option<Work> {
         loop {
             let linger = {
                 let mut state = self.state();
+                if let Some(wanted) = state.preparing.pop_front() {
+                    return Some(Work::Prepare(wanted));
+                }
                 let urgent = state.flushing || state.closing.is_some();
                 let lingered = state.open.as_ref().map(|batch| {
                     batch
@@ -290,7 +387,7 @@ impl Lane {
                 if let Some(batch) = next {
                     state.under_way = Some(batch.completion.clone());
                     state.flushing &= !(state.full.is_empty() && state.open.is_none());
-                    return Some(batch);
+                    return Some(Work::Batch(batch));
                 }
                 state.flushing = false;
                 if lingered.is_none() && state.closing.is_some() {
@@ -313,7 +410,7 @@ impl Lane {
             WORTH_A_THREAD.. => self.encode_ahead(batch),
             _ => batch,
         };
-        let Gathering { builder, encoded, born, full, room, expected, done, .. } = batch;
+        let Gathering { builder, encoded, born, full, room, expected, sequences, done, .. } = batch;
         let deadline = born.saturating_add(self.config.delivery_timeout);
         let encoded = match encoded {
             Some(ahead) => ahead.await.unwrap_or_else(|_| Err(Error::internal("compression"))),
@@ -321,7 +418,7 @@ impl Lane {
         };
         let begun = self.env.monotonic();
         let outcome = match encoded {
-            Ok(encoded) => appender.append(&encoded, expected, deadline).await,
+            Ok(encoded) => append(appender, encoded, &sequences, expected, deadline).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -331,6 +428,9 @@ impl Lane {
         let took = self.env.monotonic().saturating_sub(begun);
         let mut state = self.state();
         state.under_way = None;
+        if let (Err(error), Some(first)) = (&outcome, sequences.first()) {
+            self.fail_sequences(&mut state, error, *first);
+        }
         if outcome.is_ok() {
             state.linger.written(took);
             if let Some(bytes) = full {
@@ -342,5 +442,53 @@ impl Lane {
         drop(state);
         // Last, so that whoever has heard of it finds nothing of it under way.
         done.send(outcome).ok();
+    }
+
+    /// Where sequences failed, those behind them must not be written before them.
+    fn fail_sequences(&self, state: &mut State, error: &Error, first: i64) {
+        let open = state.open.take();
+        let batches = std::mem::take(&mut state.full).into_iter().chain(open);
+        let (failed, left): (Vec<_>, Vec<_>) =
+            batches.partition(|batch| !batch.sequences.is_empty());
+        state.full.extend(left);
+        let lowest = failed.iter().filter_map(|batch| batch.sequences.first()).min();
+        state.owed = Some(lowest.map_or(first, |lowest| first.min(*lowest)));
+        for batch in failed {
+            self.room.add_permits(batch.room);
+            let what = format!("a record with an earlier sequence failed: {error}");
+            batch.done.send(Err(Error::new(error.kind(), what))).ok();
+        }
+    }
+}
+
+/// Appends what of a batch was not written before.
+async fn append(
+    appender: &mut Appender,
+    batch: EncodedBatch,
+    sequences: &[i64],
+    expected: Option<i64>,
+    deadline: Duration,
+) -> Outcome {
+    loop {
+        let last = match sequences {
+            [] => None,
+            _ => appender.last_sequence(deadline).await?,
+        };
+        let repeated = last.map_or(0, |last| sequences.partition_point(|given| *given <= last));
+        let duplicates = repeated as u32;
+        let given = match &sequences[repeated..] {
+            [first, .., last] => Some((*first, *last)),
+            [only] => Some((*only, *only)),
+            [] if repeated > 0 => return Ok(Written { duplicates, base: 0 }),
+            [] => None,
+        };
+        let rest = match duplicates {
+            0 => batch.clone(),
+            _ => batch.without_first(duplicates)?,
+        };
+        // Meanwhile a batch may turn up of which it was not known whether it was written.
+        if let Appended::At(base) = appender.append(&rest, given, expected, deadline).await? {
+            return Ok(Written { duplicates, base });
+        }
     }
 }

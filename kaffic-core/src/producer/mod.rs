@@ -15,16 +15,22 @@ pub use ticket::{Ack, Ticket};
 use crate::context::Context;
 use crate::env::timeout;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::append::Appender;
 use crate::log::{MAX_BATCH_RECORDS, MinExpiry};
+use crate::names::Claim;
 use crate::record::Record;
 use crate::topic::TopicDescription;
 use config::Config;
 use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt};
 use lane::Lane;
 use linger::Busy;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
+
+/// How many partitions are fenced at once.
+const FENCED_AT_ONCE: usize = 16;
 
 /// What a record weighs beyond its content.
 const RECORD_OVERHEAD: usize = 32;
@@ -60,6 +66,7 @@ struct Inner {
     topic: TopicDescription,
     config: Config,
     min_expiry: Option<MinExpiry>,
+    claim: Option<Claim>,
     lanes: Box<[OnceLock<Arc<Lane>>]>,
     room: Arc<Semaphore>,
     busy: Busy,
@@ -80,6 +87,7 @@ impl Producer {
         topic: TopicDescription,
         config: Config,
         min_expiry: Option<MinExpiry>,
+        claim: Option<Claim>,
     ) -> Self {
         let sticky = AtomicU32::new((context.env.random() % u64::from(topic.partitions)) as u32);
         let room = Arc::new(Semaphore::new(config.max_in_flight_bytes));
@@ -91,6 +99,7 @@ impl Producer {
                 topic,
                 config,
                 min_expiry,
+                claim,
                 lanes,
                 room,
                 busy: Busy::default(),
@@ -159,6 +168,7 @@ impl Producer {
             )));
         }
         let mut room = 0;
+        check_sequences(&records)?;
         for record in &records {
             room += inner.check(record)?;
             if record.partition.is_some_and(|named| named != partition) {
@@ -192,6 +202,61 @@ impl Producer {
         self.inner.topic.partitions
     }
 
+    /// The epoch of the producer's name: 0 for its first instance, and one more for each after it.
+    /// `None` without a name.
+    pub fn epoch(&self) -> Option<u32> {
+        self.inner.claim.as_ref().map(|claim| claim.epoch)
+    }
+
+    /// The last sequence that the producer's name has written to a partition: where a program that
+    /// was restarted goes on. Fences older instances off the partition first, so that it is the last.
+    /// `None` if no record there had a sequence.
+    ///
+    /// What is known of sequences outlasts the records, except in a partition that nobody has written
+    /// to for the topic's `min_expiry` after its producers crashed.
+    ///
+    /// # Errors
+    /// `InvalidArgument` without a name or for a partition that does not exist, `Fenced`, and
+    /// whatever the storage says.
+    pub async fn last_sequence(&self, partition: u32) -> Result<Option<i64>> {
+        let inner = &*self.inner;
+        inner.check_open()?;
+        inner.topic.check_partition(partition)?;
+        inner.check_named("last_sequence")?;
+        inner.lane(partition).prepare(true).await
+    }
+
+    /// Fences older instances of the producer's name off all partitions, now. Without this that is
+    /// done in each partition when it is first written to.
+    ///
+    /// # Errors
+    /// As for [`last_sequence`](Self::last_sequence).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use kaffic_core::{ErrorKind, Kaffic, Record};
+    /// # let client = Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// let first = client.producer("t").name("n").build().await.unwrap();
+    /// first.send(Record::value("goes")).await.unwrap();
+    /// let second = client.producer("t").name("n").build().await.unwrap();
+    /// first.send(Record::value("still goes")).await.unwrap();
+    /// second.fence_all().await.unwrap();
+    /// let error = first.send(Record::value("no more")).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Fenced);
+    /// # });
+    /// ```
+    pub async fn fence_all(&self) -> Result<()> {
+        let inner = &*self.inner;
+        inner.check_open()?;
+        inner.check_named("fence_all")?;
+        futures_util::stream::iter(0..inner.topic.partitions)
+            .map(|partition| inner.lane(partition).prepare(false))
+            .buffer_unordered(FENCED_AT_ONCE)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await
+    }
+
     /// Waits until everything enqueued so far is acknowledged or has failed; the first failure is
     /// returned (each record's own ticket has its own).
     pub async fn flush(&self) -> Result<()> {
@@ -214,8 +279,13 @@ impl Producer {
 impl Inner {
     /// Checks a record and says how much room it takes.
     fn check(&self, record: &Record) -> Result<usize> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the producer was closed"));
+        self.check_open()?;
+        match record.sequence {
+            Some(sequence) if sequence < 0 => {
+                return Err(Error::invalid(format!("a sequence is {sequence}; it is 0 or more")));
+            }
+            Some(_) => self.check_named("a record's sequence")?,
+            None => {}
         }
         if let Some(partition) = record.partition {
             self.topic.check_partition(partition)?;
@@ -233,6 +303,20 @@ impl Inner {
         let room = content + RECORD_OVERHEAD + record.headers.len() * RECORD_OVERHEAD;
         self.check_size(room)?;
         Ok(room)
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the producer was closed"));
+        }
+        Ok(())
+    }
+
+    fn check_named(&self, what: &str) -> Result<()> {
+        if self.claim.is_some() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("{what} needs a producer with a name (ProducerBuilder::name)")))
     }
 
     fn check_size(&self, room: usize) -> Result<()> {
@@ -310,11 +394,24 @@ impl Inner {
                 settings.min_expiry = min_expiry;
             }
             let id = self.topic.log_id(partition);
+            let env = Arc::clone(&self.context.env);
             let log = match self.config.compaction {
                 true => self.context.compacted_log(id, settings),
                 false => self.context.log(id, settings),
             };
-            Lane::start(partition, log, self.config.clone(), Arc::clone(&self.room), &self.busy)
+            let appender = Appender::new(log, self.claim.clone());
+            let room = Arc::clone(&self.room);
+            Lane::start(partition, env, appender, self.config.clone(), room, &self.busy)
         })
     }
+}
+
+/// Within one append sequences have to grow, or there are none.
+fn check_sequences(records: &[Record]) -> Result<()> {
+    let all = records.iter().all(|record| record.sequence.is_some());
+    let none = records.iter().all(|record| record.sequence.is_none());
+    if none || (all && records.is_sorted_by(|a, b| a.sequence < b.sequence)) {
+        return Ok(());
+    }
+    Err(Error::invalid("the sequences in one append have to grow, or there have to be none"))
 }

@@ -24,14 +24,26 @@ use tokio::sync::oneshot;
 pub struct Ack {
     /// The partition.
     pub partition: u32,
-    /// The offset; of the first record, where several were appended at once.
+    /// The offset; of the first record, where several were appended at once. −1 for a duplicate.
     pub offset: i64,
     /// The record's timestamp in Unix milliseconds.
     pub timestamp: i64,
+    /// The producer's name had written this sequence, or one above it, to the partition before: the
+    /// record was not written again. Only for records with a [`sequence`](crate::Record::sequence).
+    pub duplicate: bool,
 }
 
-/// What became of a batch: its base offset.
-pub(super) type Outcome = Result<i64>;
+/// What became of a batch that did not fail.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    /// So many of its first records had been written before.
+    pub(super) duplicates: u32,
+    /// The offset of the first record after these.
+    pub(super) base: i64,
+}
+
+/// What became of a batch.
+pub(super) type Outcome = Result<Written>;
 
 /// The completion of a batch, shared by its records.
 pub(super) type Completion = Shared<oneshot::Receiver<Outcome>>;
@@ -76,12 +88,11 @@ impl Future for Ticket {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.completion.poll_unpin(context).map(|received| {
-            let base = outcome(received)?;
-            Ok(Ack {
-                partition: self.partition,
-                offset: base + i64::from(self.index),
-                timestamp: self.timestamp,
-            })
+            let Written { duplicates, base } = outcome(received)?;
+            let (partition, timestamp) = (self.partition, self.timestamp);
+            let after = self.index.checked_sub(duplicates);
+            let offset = after.map_or(-1, |index| base + i64::from(index));
+            Ok(Ack { partition, offset, timestamp, duplicate: after.is_none() })
         })
     }
 }

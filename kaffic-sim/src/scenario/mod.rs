@@ -3,6 +3,7 @@
 
 mod compactor;
 mod deletion;
+mod named;
 mod reader;
 mod writer;
 
@@ -77,6 +78,15 @@ fn begin(world: &World) {
         let few = if world.setting.hurry { 3 } else { delays.len() };
         let delay = world.one_of(&delays[..few]);
         world.launch_in(delay, Role::Writer, writer(0));
+    }
+    if world.setting.named > 0 {
+        let writer = world.oracle.new_name(0);
+        for _ in 0..world.setting.named {
+            let delays = &[0, 100, 2_000, 15_000, A_MS, R_MS, 2 * R_MS];
+            let few = if world.setting.hurry { 3 } else { delays.len() };
+            let delay = world.one_of(&delays[..few]);
+            world.launch_in(delay, Role::Writer, named::named(writer));
+        }
     }
     let second = world.one_of(&[0, A_MS, R_MS, 2 * R_MS]);
     for (delay, tell) in [(0, true), (second, false)] {

@@ -22,6 +22,7 @@ fn guarded_by(rule: Rule) -> Invariant {
         Rule::WritersAskForTheIndex => Invariant::OneOffsetARecord,
         // A put that was late is acknowledged at an offset that has another record.
         Rule::SweepsWaitForTheLease => Invariant::OneRecordAnOffset,
+        Rule::NamesAskForTheEpoch => Invariant::FencesHold,
         Rule::LosersReadTheIndex => Invariant::NothingDropped,
     }
 }

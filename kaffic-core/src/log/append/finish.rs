@@ -3,7 +3,7 @@
 use super::{Appender, Resolved};
 use crate::env::Rule;
 use crate::error::Result;
-use crate::slot::SlotKind;
+use crate::slot::{SlotHeader, SlotKind};
 use crate::store::Put;
 use bytes::Bytes;
 
@@ -38,22 +38,32 @@ impl Appender {
     }
 
     async fn put_seal(&mut self) -> Result<Resolved> {
-        let position = self.known_position()?;
-        let key = self.log.id.slot(position.open.block, position.slot);
-        let limit = position.open.lease.staging_limit();
-        let mut header = self.header(SlotKind::Seal, true)?;
-        let bytes = Bytes::copy_from_slice(&header.encode(&[]));
-        let put = self.log.store.create(&key, bytes.into(), limit).await?;
-        if let Put::Unclear(error) = &put {
-            tracing::debug!(%error, "an unclear put of a seal is decided by reading");
-        }
-        let resolved = self.resolve(&header).await?;
+        let (header, resolved) = self.put_empty(SlotKind::Seal, true).await?;
         if matches!(resolved, Resolved::Ours { .. })
             && let Some(position) = &mut self.position
         {
             position.step(&header);
         }
         Ok(resolved)
+    }
+
+    /// Puts a slot with no records at the present place and reads whose it is then.
+    pub(super) async fn put_empty(
+        &mut self,
+        kind: SlotKind,
+        last: bool,
+    ) -> Result<(SlotHeader, Resolved)> {
+        let position = self.known_position()?;
+        let key = self.log.id.slot(position.open.block, position.slot);
+        let limit = position.open.lease.staging_limit();
+        let mut header = self.header(kind, last)?;
+        let bytes = Bytes::copy_from_slice(&header.encode(&[]));
+        let put = self.log.store.create(&key, bytes.into(), limit).await?;
+        if let Put::Unclear(error) = &put {
+            tracing::debug!(%error, "an unclear put is decided by reading");
+        }
+        let resolved = self.resolve(&header).await?;
+        Ok((header, resolved))
     }
 
     /// Ends the block that this writer wrote to, so that nobody has to wait for its lease to run

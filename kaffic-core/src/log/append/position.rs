@@ -5,7 +5,7 @@ use super::Appender;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::log::tail::Tail;
-use crate::log::{End, Look, Open, Verdict};
+use crate::log::{End, Look, Open, Sequences, Verdict};
 use crate::slot::SlotHeader;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt};
@@ -26,22 +26,31 @@ pub(super) struct Position {
     pub(super) ended: bool,
     /// Header checksums of the slots before; `None` for those not seen.
     checksums: Vec<Option<u32>>,
+    /// The last application sequences in the slots of the block that were seen.
+    pub(super) sequences: Sequences,
+    /// Those of the blocks before, if they were read.
+    pub(super) inherited: Option<Sequences>,
+    /// Since this position was found, the newest epoch of the producer's name was looked at.
+    pub(super) epoch_checked: bool,
 }
 
 impl Position {
-    fn start_of(open: Open) -> Self {
+    fn start_of(open: Open, inherited: Option<Sequences>) -> Self {
         Self {
             slot: 0,
             next_offset: open.base_offset,
             max_timestamp: open.max_timestamp,
             ended: false,
             checksums: Vec::new(),
+            sequences: Sequences::default(),
+            inherited,
+            epoch_checked: false,
             open,
         }
     }
 
     fn from_tail(tail: Tail) -> Self {
-        let mut position = Self::start_of(tail.open);
+        let mut position = Self::start_of(tail.open, None);
         if let Some(newest) = tail.newest {
             position.slot = tail.next_slot - 1;
             position.checksums = vec![None; position.slot as usize];
@@ -57,12 +66,14 @@ impl Position {
         self.max_timestamp = header.max_timestamp;
         self.ended = header.last || self.slot >= self.open.slots;
         self.checksums.push(Some(header.crc));
+        self.sequences.note(header);
     }
 }
 
 impl Appender {
-    /// Moves past another's slot.
+    /// Moves past a slot that is not of the batch under way.
     pub(super) fn pass(&mut self, header: &SlotHeader) {
+        self.meet(header);
         if let Some(position) = &mut self.position {
             position.step(header);
         }
@@ -114,6 +125,7 @@ impl Appender {
                     if let Some(newest) = &tail.newest {
                         self.fairness.saw(newest.producer_id);
                     }
+                    self.forget_sequence();
                     self.position = Some(Position::from_tail(tail));
                 }
             }
@@ -126,7 +138,7 @@ impl Appender {
     }
 
     async fn enter_first(&mut self) -> Result<()> {
-        let ours = self.open_block(0, 0, i64::MIN).await?;
+        let ours = self.open_block(0, 0, i64::MIN, Sequences::default()).await?;
         // The topic may have been deleted before there was a block to end.
         if !self.closing && !catalog::is_alive(&self.log.store, &self.log.id).await? {
             self.position = None;
@@ -139,19 +151,28 @@ impl Appender {
         if end.closed {
             return Err(self.log.deleted());
         }
-        let ours = self.open_block(block + 1, end.next_offset, end.max_timestamp).await?;
+        self.meet_end(end);
+        let (base, max_timestamp, inherited) =
+            (end.next_offset, end.max_timestamp, end.producers.clone());
+        let ours = self.open_block(block + 1, base, max_timestamp, inherited).await?;
         if ours { Ok(()) } else { self.walk().await }
     }
 
     /// Goes to the start of a block, opening it if nobody has. Says whether it was opened now.
-    async fn open_block(&mut self, block: u64, base: i64, max_timestamp: i64) -> Result<bool> {
+    async fn open_block(
+        &mut self,
+        block: u64,
+        base: i64,
+        max_timestamp: i64,
+        inherited: Sequences,
+    ) -> Result<bool> {
         let put_at_ms = self.log.env.now_ms();
         let (open, ours) = self.log.create_open(block, base, max_timestamp).await?;
         if ours && !self.closing {
             // A clock far ahead would take every new block for an old one.
             self.compare_clock(&open.lease, put_at_ms, open.lease.opened)?;
         }
-        self.position = Some(Position::start_of(open));
+        self.position = Some(Position::start_of(open, Some(inherited)));
         Ok(ours)
     }
 
@@ -163,9 +184,8 @@ impl Appender {
     }
 
     pub(super) async fn conclude(&mut self, certain: bool, closed: bool) -> Result<End> {
-        if certain {
-            self.fill_checksums().await?;
-        }
+        self.fill_checksums(0).await?;
+        self.inherit().await?;
         let position = self.known_position()?;
         let Position { open, max_timestamp, .. } = position;
         let end = if certain {
@@ -177,30 +197,47 @@ impl Appender {
             let next = open.offset_beyond();
             End::new(Verdict::Unknown, next, *max_timestamp, open.lease.opened, Vec::new(), closed)
         };
+        let mut producers = position.inherited.clone().unwrap_or_default();
+        producers.merge(&position.sequences);
+        let end = end.with_producers(producers);
         self.log.conclude(open.block, &end).await
     }
 
-    /// Reads the headers that this writer has not seen, for the block's end to name all.
-    async fn fill_checksums(&mut self) -> Result<()> {
+    /// Reads what the blocks before say of producers, if that is not known.
+    pub(super) async fn inherit(&mut self) -> Result<()> {
+        let position = self.known_position()?;
+        if position.inherited.is_none() {
+            let sequences = self.log.sequences_before(position.open.block).await?;
+            if let Some(position) = &mut self.position {
+                position.inherited = Some(sequences);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the headers from a slot on that this writer has not seen, for the block's end to name
+    /// all.
+    pub(super) async fn fill_checksums(&mut self, from: u32) -> Result<()> {
         let position = self.known_position()?;
         let missing: Vec<u32> =
-            (0..position.slot).filter(|n| position.checksums[*n as usize].is_none()).collect();
+            (from..position.slot).filter(|n| position.checksums[*n as usize].is_none()).collect();
         let (log, open) = (&self.log, &position.open);
-        let found: Vec<(u32, Option<u32>)> = futures_util::stream::iter(missing)
+        let found: Vec<(u32, Option<SlotHeader>)> = futures_util::stream::iter(missing)
             .map(|slot| async move {
                 let look = log.look(open, slot).await?;
-                let checksum = match look {
-                    Look::Valid { slot, .. } => Some(slot.crc),
+                let header = match look {
+                    Look::Valid { slot, .. } => Some(slot),
                     Look::Absent | Look::Void { .. } => None,
                 };
-                Ok::<_, Error>((slot, checksum))
+                Ok::<_, Error>((slot, header))
             })
             .buffered(32)
             .try_collect()
             .await?;
         if let Some(position) = &mut self.position {
-            for (slot, checksum) in found {
-                position.checksums[slot as usize] = checksum;
+            for (slot, header) in found {
+                header.iter().for_each(|header| position.sequences.note(header));
+                position.checksums[slot as usize] = header.map(|header| header.crc);
             }
         }
         Ok(())
