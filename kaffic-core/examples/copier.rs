@@ -20,7 +20,7 @@ async fn main() -> kaffic_core::Result<()> {
 }
 
 /// Copies what there is at present.
-pub async fn copy(url: &str, from: &str, to: &str, name: &str) -> kaffic_core::Result<()> {
+pub(crate) async fn copy(url: &str, from: &str, to: &str, name: &str) -> kaffic_core::Result<()> {
     let client = Kaffic::connect(url).await?;
     let producer = client.producer(to).name(name).build().await?;
     let builder = client.consumer().topic(from).until(Until::Latest);

@@ -150,7 +150,7 @@ enum Absence {
     Wait,
     Found(Object),
     /// The block was compacted.
-    Indexed(Index),
+    Indexed(Box<Index>),
     Past(Onward),
 }
 
@@ -276,7 +276,7 @@ impl LogReader {
                             }
                         }
                         Absence::Indexed(index) => {
-                            self.current = Some(Current::indexed(Arc::new(index)));
+                            self.current = Some(Current::indexed(Arc::new(*index)));
                         }
                         Absence::Past(to) => {
                             self.go_to(to.block, to.slot);
@@ -463,7 +463,7 @@ impl LogReader {
             && log.env.keeps(Rule::ReaderAsksForTheIndex)
             && let Some(index) = log.index(block).await?
         {
-            return Ok(Absence::Indexed(index));
+            return Ok(Absence::Indexed(Box::new(index)));
         }
         if let Some(slot) = higher.into_iter().chain(next_segment).min() {
             return Ok(Absence::Past(Onward { block, slot, lost: true }));
