@@ -40,6 +40,11 @@ impl Log {
                     None => continue,
                 }
             };
+            // The list may be from after a sweep: then there is an end by now.
+            let end = match end {
+                None if !open.lease.is_writable(self.env.now_ms()) => self.end(newest).await?,
+                end => end,
+            };
             if let Some(end) = end {
                 return Ok(Some(ended(open, end)));
             }
