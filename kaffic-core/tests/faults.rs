@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::format::{Header, slot_key};
 use support::lab::{Chance, Fault, HOUR, Lab, Op, Request, SECOND, within};
-use support::{numbered, offsets, read_all, read_on, values};
+use support::{assert_log, numbered, offsets, read_all, read_on, values};
 
 const EVERY_FAULT: [Fault; 6] = [
     Fault::Fail,
@@ -28,16 +28,6 @@ async fn topic(lab: &Lab, slots: u32) -> Kaffic {
     let client = lab.client().await;
     client.topics().create("t", TopicConfig::new().slots_per_block(slots)).await.unwrap();
     client
-}
-
-/// Whether the log holds these values, and nothing is wrong with it.
-async fn assert_log(lab: &Lab, expected: &[String]) {
-    lab.store.no_rule();
-    let client = lab.client().await;
-    let records = within(read_all(&client, "t")).await;
-    assert_eq!(values(&records), expected);
-    assert_eq!(offsets(&records), (0..expected.len() as i64).collect::<Vec<_>>());
-    assert_eq!(client.verify("t", |_| {}).await.unwrap().issues, []);
 }
 
 fn texts(numbers: std::ops::Range<i64>) -> Vec<String> {

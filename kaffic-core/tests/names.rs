@@ -7,7 +7,7 @@ mod support;
 use kaffic_core::{ErrorKind, Kaffic, MinExpiry, Outcome, Producer, Record, TopicConfig};
 use std::time::Duration;
 use support::lab::{Chance, Counts, Fault, HOUR, Lab, Op, Request, SECOND, within};
-use support::{numbered, offsets, read_all, values};
+use support::{assert_log, numbered, read_all, values};
 
 async fn topic(lab: &Lab, config: TopicConfig) -> Kaffic {
     let client = lab.client().await;
@@ -31,15 +31,6 @@ async fn assert_fenced(producer: &Producer) {
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Fenced, Outcome::NotWritten));
         assert!(error.to_string().contains("producer n (epoch 0)"), "{error}");
     }
-}
-
-async fn assert_log(lab: &Lab, expected: &[&str]) {
-    lab.store.no_rule();
-    let client = lab.client().await;
-    let records = within(read_all(&client, "t")).await;
-    assert_eq!(values(&records), expected);
-    assert_eq!(offsets(&records), (0..expected.len() as i64).collect::<Vec<_>>());
-    assert_eq!(client.verify("t", |_| {}).await.unwrap().issues, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +219,6 @@ async fn a_batch_whose_fate_was_unknown_is_written_once() {
             }
             producer.send(given(number + 1)).await.unwrap();
             let expected: Vec<String> = (0..number + 2).map(|n| n.to_string()).collect();
-            let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
             assert_log(&lab, &expected).await;
         }
     }

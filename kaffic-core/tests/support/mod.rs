@@ -21,6 +21,17 @@ pub(crate) async fn read_all(client: &Kaffic, topic: &str) -> Vec<ConsumerRecord
     records
 }
 
+/// Whether topic `t` holds these values, and nothing is wrong with it.
+pub(crate) async fn assert_log<T: AsRef<str>>(lab: &lab::Lab, expected: &[T]) {
+    lab.store.no_rule();
+    let client = lab.client().await;
+    let records = lab::within(read_all(&client, "t")).await;
+    let expected: Vec<&str> = expected.iter().map(AsRef::as_ref).collect();
+    assert_eq!(values(&records), expected);
+    assert_eq!(offsets(&records), (0..expected.len() as i64).collect::<Vec<_>>());
+    assert_eq!(client.verify("t", |_| {}).await.expect("verifies").issues, []);
+}
+
 /// Reads until the consumer is finished or fails.
 pub(crate) async fn read_on(consumer: &mut Consumer) -> (Vec<ConsumerRecord>, Option<Error>) {
     let mut records = Vec::new();
