@@ -19,5 +19,6 @@ pub const REGRESSIONS: &[u64] = &[
     191_753, // a slot expired, was in a segment, and its block had no end when it was looked at
     61_241, // a fenced writer, stopped between two blocks, acknowledged a duplicate
     106_296, // a tail was made of an end from before a sweep and a list from after it
+    128_020, // a slot whose stamp lagged came and went between two looks less than R apart
     23_597, // a clock was judged by the topic's K, not by that of the block
 ];

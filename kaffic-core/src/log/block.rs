@@ -97,6 +97,12 @@ impl Lease {
         self.expiry_ms.is_none_or(|r| age < r - self.expiry_margin_ms())
     }
 
+    /// How long anything is there at least, whatever its stamp lags: R − M. `None` is for ever.
+    pub(crate) fn least_age(&self) -> Option<Duration> {
+        let ms = self.expiry_ms? - self.expiry_margin_ms();
+        Some(Duration::from_millis(ms.max(0) as u64))
+    }
+
     fn age_ms(&self, now_ms: i64) -> i64 {
         now_ms - self.opened.saturating_mul(1000)
     }

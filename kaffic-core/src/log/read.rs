@@ -477,13 +477,13 @@ impl LogReader {
     }
 
     /// Remembers that the present slot is not there. It can't have come and gone if it was asked
-    /// for before anything of its block could expire, and ever since within R.
+    /// for before anything of its block could expire, and ever since within R − M: stamps may lag.
     fn note_absence(&mut self, open: &Open, asked_at: Moment) {
         let now = Moment::now(&*self.log.env);
-        let unbroken = match (self.absent_at, open.lease.expiry_ms) {
+        let unbroken = match (self.absent_at, open.lease.least_age()) {
             (_, None) => true,
             (None, Some(_)) => !open.lease.may_have_expired(now.wall_ms),
-            (Some(before), Some(ms)) => now.since(before) < Duration::from_millis(ms as u64),
+            (Some(before), Some(age)) => now.since(before) < age,
         };
         self.absent_at = unbroken.then_some(asked_at);
     }
