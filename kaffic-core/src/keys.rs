@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Blocks in a group, so that no directory holds more than about a thousand entries.
 pub(crate) const BLOCKS_PER_GROUP: u64 = 1000;
 
+/// What the names of batches that were put aside end in.
+const ASIDE: &str = ".batch";
+
 /// One partition of one incarnation of a topic: what a log belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LogId {
@@ -58,6 +61,16 @@ impl LogId {
         format!("{}/{slot:03}", self.block_data_dir(block))
     }
 
+    /// A batch of a block that was put aside.
+    pub(crate) fn aside(&self, block: u64, nonce: u64) -> String {
+        format!("{}/{}", self.block_data_dir(block), aside_name(nonce))
+    }
+
+    /// An object directly in a block's directory of slots, by its name.
+    pub(crate) fn block_data(&self, block: u64, name: &str) -> String {
+        format!("{}/{name}", self.block_data_dir(block))
+    }
+
     /// The directory of a group of blocks with messages: it has their segments too.
     pub(crate) fn group_data_dir(&self, group: u64) -> String {
         format!("{}/{}", self.data_dir(), group_name(group))
@@ -93,12 +106,26 @@ pub(crate) fn segment_name(block: u64, nonce: u64, number: usize) -> String {
     format!("{:03}.{nonce:016x}-{number}", block % BLOCKS_PER_GROUP)
 }
 
+/// The name of a batch that was put aside.
+fn aside_name(nonce: u64) -> String {
+    format!("{nonce:016x}{ASIDE}")
+}
+
+/// Whether a name is that of a batch that was put aside.
+pub(crate) fn is_aside(name: &str) -> bool {
+    name.strip_suffix(ASIDE).is_some_and(is_nonce)
+}
+
+fn is_nonce(text: &str) -> bool {
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.len() == 16 && text.bytes().all(hex)
+}
+
 /// The block in its group that a segment's name says; `None` for names that are not ours.
 pub(crate) fn parse_segment(name: &str) -> Option<u64> {
     let (block, rest) = name.split_once('.')?;
     let (nonce, number) = rest.split_once('-')?;
-    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    let sane = block.len() == 3 && nonce.len() == 16 && nonce.bytes().all(hex);
+    let sane = block.len() == 3 && is_nonce(nonce);
     parse_number(number).filter(|_| sane)?;
     parse_number(block)
 }
@@ -195,6 +222,17 @@ mod tests {
             assert_eq!(parse_segment(foreign), None, "{foreign}");
         }
         assert_eq!(parse_segment("345.00000000000000AB-3"), None);
+    }
+
+    #[test]
+    fn asides_stand_among_the_slots_of_their_block() {
+        let log = LogId { topic: "orders".into(), incarnation: 2, partition: 7 };
+        let key = log.aside(12_345, 0xab);
+        assert_eq!(key, "data/orders/2/00007/000000012/345/00000000000000ab.batch");
+        assert!(is_aside("00000000000000ab.batch"));
+        for foreign in ["001", "ab.batch", "00000000000000AB.batch", "00000000000000ab"] {
+            assert!(!is_aside(foreign), "{foreign}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | 0 | magic | `KAFC` |
 //! | 4 | version | 1 |
-//! | 5 | kind | 0 data, 1 seal, 2 fence; 3 reference and 4 lane are reserved |
+//! | 5 | kind | 0 data, 1 seal, 2 fence, 3 reference; 4 (lane) is reserved |
 //! | 6 | flags | bit 0: the last slot of its block |
 //! | 7 | | 0 |
 //! | 8 | base offset | i64 |
@@ -25,6 +25,9 @@
 //!
 //! Those 21 bytes are what the batch's own checksum leaves out, and that checksum. So a look at
 //! the first [`PROBE_LEN`] bytes proves the header, and what it proves covers the whole object.
+//!
+//! A reference has the first 21 bytes of its batch, and then the number (u64) by which the whole
+//! batch was put aside, with another base offset. Header and checksum are those of the batch.
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +41,9 @@ pub(crate) const SLOT_HEADER_LEN: usize = 96;
 
 /// What has to be fetched of an object to read its header.
 pub(crate) const PROBE_LEN: usize = SLOT_HEADER_LEN + BATCH_PREFIX_LEN;
+
+/// What a reference says where its batch is.
+const ASIDE_LEN: usize = 8;
 
 const MAGIC: &[u8; 4] = b"KAFC";
 const VERSION: u8 = 1;
@@ -53,6 +59,8 @@ pub(crate) enum SlotKind {
     Seal = 1,
     /// Older epochs of its producer may not write after it.
     Fence = 2,
+    /// It says where a batch is that was put aside.
+    Reference = 3,
 }
 
 impl SlotKind {
@@ -61,6 +69,7 @@ impl SlotKind {
             0 => Ok(Self::Data),
             1 => Ok(Self::Seal),
             2 => Ok(Self::Fence),
+            3 => Ok(Self::Reference),
             _ => Err(SlotError::Unsupported("kind of slot")),
         }
     }
@@ -240,8 +249,12 @@ impl SlotHeader {
         let wrong = |what| Err(SlotError::Inconsistent(what));
         let (records, bytes) = (self.record_count, self.batch_len as usize);
         match self.kind {
-            SlotKind::Data if records == 0 => return wrong("data without records"),
-            SlotKind::Data if bytes <= BATCH_HEADER_LEN => return wrong("data without a batch"),
+            SlotKind::Data | SlotKind::Reference if records == 0 => {
+                return wrong("data without records");
+            }
+            SlotKind::Data | SlotKind::Reference if bytes <= BATCH_HEADER_LEN => {
+                return wrong("data without a batch");
+            }
             SlotKind::Seal | SlotKind::Fence if records != 0 || bytes != 0 => {
                 return wrong("a seal or fence with records");
             }
@@ -283,6 +296,30 @@ fn check_version(header: &[u8; SLOT_HEADER_LEN]) -> Result<(), SlotError> {
 fn checksum(header: &[u8], batch_prefix: &[u8]) -> u32 {
     let prefix = batch_prefix.get(..BATCH_PREFIX_LEN).unwrap_or(batch_prefix);
     crc32c::crc32c_append(crc32c::crc32c(header), prefix)
+}
+
+/// What follows the header of a reference: the beginning of the batch, and where the batch is.
+pub(crate) fn reference(batch_prefix: &[u8], aside: u64) -> Vec<u8> {
+    let prefix = batch_prefix.get(..BATCH_PREFIX_LEN).unwrap_or(batch_prefix);
+    let mut out = Vec::with_capacity(BATCH_PREFIX_LEN + ASIDE_LEN);
+    out.extend_from_slice(prefix);
+    out.put_u64(aside);
+    out
+}
+
+/// The number by which the batch was put aside, if this is the object of a reference.
+pub(crate) fn aside_of(object: &[u8]) -> Option<u64> {
+    let is_reference = object.starts_with(MAGIC) && object.get(5) == Some(&3);
+    let mut number = object.get(PROBE_LEN..).filter(|number| number.len() == ASIDE_LEN)?;
+    is_reference.then(|| number.get_u64())
+}
+
+/// The object of a slot, from that of a reference and the batch that was put aside.
+pub(crate) fn with_aside(reference: &[u8], aside: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(SLOT_HEADER_LEN + aside.len());
+    out.extend_from_slice(reference.get(..PROBE_LEN).unwrap_or(reference));
+    out.extend_from_slice(aside.get(BATCH_PREFIX_LEN..).unwrap_or_default());
+    Bytes::from(out)
 }
 
 /// A whole object.

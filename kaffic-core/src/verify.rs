@@ -250,7 +250,7 @@ impl PartitionCheck<'_> {
         let mut objects = futures_util::stream::iter(listed)
             .map(|number| async move {
                 let key = log.id.slot(open.block, number);
-                (number, log.store.get(&key).await, key)
+                (number, log.get_slot(open.block, &key).await, key)
             })
             .buffered(AT_ONCE);
         let mut expected = 0;

@@ -69,6 +69,12 @@ pub(crate) fn find(bytes: &[u8]) -> Vec<Rec> {
     found
 }
 
+/// The name of the object in a slot's directory that has its batch, if that was put aside.
+pub(crate) fn aside_name(object: &[u8]) -> Option<String> {
+    let nonce = object.get(117..125).filter(|_| object.len() == 125 && object[5] == 3)?;
+    Some(format!("{:016x}.batch", nonce.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))))
+}
+
 /// The offset of the first record in a slot's object: bytes 8 to 15 of its header.
 pub(crate) fn base_offset(object: &[u8]) -> Option<i64> {
     object.get(8..16).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte)))

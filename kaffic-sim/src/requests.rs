@@ -189,7 +189,9 @@ impl State {
                 if self.disk.remove(key) {
                     // What is as old as R might be gone as well.
                     let young = stamp.is_some_and(|stamp| stamp > self.now - R_MS);
-                    self.oracle.deleted(self.now, key, young);
+                    for slot in self.needed_by(key) {
+                        self.oracle.deleted(self.now, &slot, young);
+                    }
                 }
                 Reply::Deleted
             }
@@ -254,7 +256,10 @@ impl State {
             return;
         }
         let Some(base) = payload::base_offset(bytes) else { return };
-        let found = payload::find(bytes);
+        let found = match self.aside_of(key, bytes) {
+            Some(aside) => payload::find(&aside),
+            None => payload::find(bytes),
+        };
         let counts = self.counts_by_its_stamp(key, stamp_ms);
         self.trace.remark(format_args!(
             "{key} from offset {base}: {} {}",
@@ -264,6 +269,22 @@ impl State {
         if counts {
             self.oracle.stored(key, (base..).zip(found).collect());
         }
+    }
+
+    /// The batch that a slot refers to. Without it the slot is nothing.
+    fn aside_of(&mut self, key: &str, slot: &Bytes) -> Option<Bytes> {
+        let name = payload::aside_name(slot)?;
+        let aside = format!("{}/{name}", key.rsplit_once('/')?.0);
+        let bytes = self.disk.get(&aside)?.bytes.clone();
+        self.asides.entry(aside).or_default().push(key.to_owned());
+        Some(bytes)
+    }
+
+    /// The slots that need this object, itself among them.
+    fn needed_by(&self, key: &str) -> Vec<String> {
+        let mut slots = self.asides.get(key).cloned().unwrap_or_default();
+        slots.push(key.to_owned());
+        slots
     }
 
     /// From now on the segments that an index names are what readers go by.
@@ -305,7 +326,9 @@ impl State {
         for key in old.into_iter().take(count) {
             self.disk.remove(&key);
             self.counts.add(Fault::Expiry);
-            self.oracle.gone(self.now, &key);
+            for slot in self.needed_by(&key) {
+                self.oracle.gone(self.now, &slot);
+            }
             self.log(&Event::Expire { key: &key });
         }
     }

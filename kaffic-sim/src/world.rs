@@ -14,7 +14,7 @@ use kaffic_core::CompactionReport;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -106,6 +106,8 @@ pub(crate) struct State {
     pub(crate) oracle: Oracle,
     pub(crate) trace: Trace,
     pub(crate) counts: FaultCounts,
+    /// Batches that were put aside, and the slots that refer to them.
+    pub(crate) asides: BTreeMap<String, Vec<String>>,
     /// Blocks that were compacted, by calls that said so.
     pub(crate) compacted: u64,
     /// Objects that these removed.
@@ -143,6 +145,7 @@ impl World {
             oracle: Oracle::default(),
             trace,
             counts: FaultCounts::default(),
+            asides: BTreeMap::new(),
             compacted: 0,
             swept: 0,
             quiet: false,

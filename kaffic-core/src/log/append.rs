@@ -5,13 +5,14 @@
 //! everything before what it writes. Every way out of an unclear put goes through reading the
 //! slot: ours, another's, void, or still absent, and then the same bytes again at the same slot.
 
+use super::aside::{Aside, WORTH_ASIDE};
 use super::identity::Identity;
 use super::{Log, Look, MAX_BATCH_RECORDS};
-use crate::batch::EncodedBatch;
+use crate::batch::{BATCH_HEADER_LEN, EncodedBatch};
 use crate::env::{Rule, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::Claim;
-use crate::slot::{SlotHeader, SlotKind};
+use crate::slot::{SlotHeader, SlotKind, reference};
 use crate::store::Put;
 use bytes::Bytes;
 use clock_watch::ClockCheck;
@@ -51,6 +52,8 @@ pub(crate) struct Appender {
     stopped: Option<Error>,
     /// The topic was deleted, and this is who ends its logs.
     closing: bool,
+    /// Batches above this are put aside when they have lost.
+    aside_bytes: usize,
 }
 
 /// A batch with its place in the log written into it.
@@ -69,6 +72,10 @@ struct Attempt<'a> {
     expected: Option<i64>,
     /// The tail was looked at since the expected offset did not fit.
     refreshed: bool,
+    /// Another was faster at a slot.
+    lost: bool,
+    /// Where the batch was put aside.
+    aside: Option<Aside>,
     /// What was put at the present slot, while it is not known whether it is there.
     sent: Option<Stamped>,
 }
@@ -126,6 +133,7 @@ impl Appender {
             trouble: None,
             stopped: None,
             closing: false,
+            aside_bytes: WORTH_ASIDE,
         }
     }
 
@@ -164,8 +172,16 @@ impl Appender {
             return Err(self.timed_out());
         }
         let sequence = self.identity.take_sequence(batch.count());
-        let mut attempt =
-            Attempt { batch, sequence, given, expected, refreshed: false, sent: None };
+        let mut attempt = Attempt {
+            batch,
+            sequence,
+            given,
+            expected,
+            refreshed: false,
+            lost: false,
+            aside: None,
+            sent: None,
+        };
         let appended = timeout(&*env, left, self.try_append(&mut attempt)).await;
         let error = match appended {
             Some(Ok(appended)) => return Ok(appended),
@@ -207,6 +223,7 @@ impl Appender {
             if self.is_repeated(attempt.given.map(|(first, _)| first)) {
                 return Ok(Step::Repeated);
             }
+            self.put_aside(attempt).await?;
         }
         let again = attempt.sent.take();
         let sent_before = again.is_some();
@@ -236,7 +253,7 @@ impl Appender {
             }
             Resolved::Others(header) => {
                 self.pass(&header);
-                (attempt.sent, self.in_doubt) = (None, false);
+                (attempt.sent, self.in_doubt, attempt.lost) = (None, false, true);
                 self.walk().await?;
             }
             Resolved::Void { certain: true } => {
@@ -374,28 +391,59 @@ impl Appender {
     fn stamp(&self, attempt: &Attempt<'_>) -> Result<Stamped> {
         let (batch, sequence) = (attempt.batch, attempt.sequence);
         let position = self.known_position()?;
-        let identity = &self.identity;
         if batch.count() > position.open.max_records.min(MAX_BATCH_RECORDS) {
             return Err(Error::internal(format!("a batch of {} records", batch.count())));
         }
         let last = position.open.lease.is_past_half(self.log.env.now_ms());
-        let mut header = self.header(SlotKind::Data, last)?;
+        let aside = Aside::serves(attempt.aside, position.open.block);
+        let kind = if aside.is_some() { SlotKind::Reference } else { SlotKind::Data };
+        let mut header = self.header(kind, last)?;
         header.record_count = batch.count();
         header.batch_len = batch.len() as u32;
         header.max_timestamp = position.max_timestamp.max(batch.max_timestamp());
         header.sequence = sequence;
         header.app_sequence = attempt.given.map_or(-1, |(_, last)| last);
-        let front = batch.header(
-            position.next_offset,
-            identity.producer_id,
-            (identity.epoch & 0x7fff) as i16,
-            header.base_sequence(),
-        );
+        let front = self.batch_header(batch, position.next_offset, header.base_sequence());
         let mut start = Vec::with_capacity(256);
         start.extend_from_slice(&header.encode(&front));
-        start.extend_from_slice(&front);
-        let payload = [Bytes::from(start), batch.body().clone()].into_iter().collect();
+        let payload = match aside {
+            Some(aside) => {
+                start.extend_from_slice(&reference(&front, aside));
+                PutPayload::from(start)
+            }
+            None => {
+                start.extend_from_slice(&front);
+                [Bytes::from(start), batch.body().clone()].into_iter().collect()
+            }
+        };
         Ok(Stamped { header, payload })
+    }
+
+    fn batch_header(
+        &self,
+        batch: &EncodedBatch,
+        base_offset: i64,
+        base_sequence: i32,
+    ) -> [u8; BATCH_HEADER_LEN] {
+        let epoch = (self.identity.epoch & 0x7fff) as i16;
+        batch.header(base_offset, self.identity.producer_id, epoch, base_sequence)
+    }
+
+    /// Puts a big batch that has lost aside, once a block.
+    async fn put_aside(&self, attempt: &mut Attempt<'_>) -> Result<()> {
+        let block = self.known_position()?.open.block;
+        let worth = attempt.lost && attempt.batch.len() > self.aside_bytes;
+        if worth && Aside::serves(attempt.aside, block).is_none() {
+            let base_sequence = (attempt.sequence & i64::from(i32::MAX)) as i32;
+            let head = self.batch_header(attempt.batch, 0, base_sequence);
+            attempt.aside = Some(self.log.put_aside(block, &head, attempt.batch).await?);
+        }
+        Ok(())
+    }
+
+    /// Puts batches above this size aside when they have lost.
+    pub(crate) fn aside_bytes(self, bytes: usize) -> Self {
+        Self { aside_bytes: bytes, ..self }
     }
 
     /// The header of a slot of ours at the present position, without a batch.

@@ -12,9 +12,10 @@ use crate::env::Rule;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{BLOCKS_PER_GROUP, BlockObject, parse_segment, segment_name};
 use crate::slot::{PROBE_LEN, SLOT_HEADER_LEN, Slot};
-use crate::store::{Listing, Object, Put};
+use crate::store::{Entry, Listing, Object, Put};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::try_join;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +130,7 @@ impl Log {
         if self.index(block).await?.is_some() {
             return Ok(Compacted::Already);
         }
-        let ended = futures_util::future::try_join(self.open(block), self.end(block)).await?;
+        let ended = try_join(self.open(block), self.end(block)).await?;
         let (Some(open), Some(end)) = ended else { return Ok(Compacted::Left) };
         let mut joiner = Joiner::new(self, block, segment_bytes);
         match joiner.join(&open, &end).await {
@@ -155,8 +156,8 @@ impl Log {
         if index.segments.is_empty() {
             return Ok(Swept::default());
         }
-        let slots = self.slots(block).await?;
-        let count = slots.len() as u64;
+        let (slots, asides) = self.slots_and_asides(block).await?;
+        let count = (slots.len() + asides.len()) as u64;
         if count == 0 {
             return Ok(Swept::default());
         }
@@ -173,7 +174,9 @@ impl Log {
             return Ok(Swept { removed: 0, remaining: count, removable_at: None });
         }
         let keys = slots.iter().map(|slot| self.id.slot(block, slot.number as u32));
+        // What is referred to goes last, so that no slot is without it.
         self.store.delete_all(keys.collect()).await?;
+        self.store.delete_all(asides.into_iter().map(|(key, _)| key).collect()).await?;
         Ok(Swept { removed: count, ..Swept::default() })
     }
 
@@ -269,9 +272,11 @@ impl<'a> Joiner<'a> {
     async fn join(&mut self, open: &Open, end: &End) -> Result<bool> {
         let (log, block) = (self.log, self.block);
         let Verdict::Slots(count) = end.verdict else { return Ok(false) };
-        let Some(sizes) = log.slot_sizes(block, count).await? else { return Ok(false) };
+        let (slots, asides) = log.slots_and_asides(block).await?;
+        let Some(sizes) = slot_sizes(&slots, count) else { return Ok(false) };
         let batches = sizes.iter().filter(|size| **size > SLOT_HEADER_LEN as u64).count() as u64;
-        let large = sizes.iter().sum::<u64>() >= batches.max(1) * LARGE_BATCHES;
+        let asides: u64 = asides.iter().map(|(_, size)| size).sum();
+        let large = sizes.iter().sum::<u64>() + asides >= batches.max(1) * LARGE_BATCHES;
         let budget = Budget::new(READ_AHEAD_BYTES);
         let mut slots = futures_util::stream::iter((0..count).zip(sizes))
             .map(|(slot, size)| {
@@ -279,11 +284,14 @@ impl<'a> Joiner<'a> {
                 let budget = &budget;
                 async move {
                     let bytes = if large { PROBE_LEN } else { size as usize };
-                    let held = budget.take(bytes).await;
+                    let mut held = budget.take(bytes).await;
                     let object = match large {
                         true => log.store.get_start(&key, PROBE_LEN).await,
-                        false => log.store.get(&key).await,
+                        false => log.get_slot(block, &key).await,
                     };
+                    if let Ok(Some(object)) = &object {
+                        held.correct(object.bytes.len());
+                    }
                     (slot, key, object, held)
                 }
             })
@@ -391,17 +399,15 @@ impl<'a> Joiner<'a> {
     }
 }
 
-impl Log {
-    /// The sizes of a block's first slots; `None` where not all are there.
-    async fn slot_sizes(&self, block: u64, count: u32) -> Result<Option<Vec<u64>>> {
-        let mut sizes = vec![None; count as usize];
-        for entry in self.slots(block).await? {
-            if let Some(size) = sizes.get_mut(entry.number as usize) {
-                *size = Some(entry.size);
-            }
+/// The sizes of a block's first slots; `None` where not all are there.
+fn slot_sizes(slots: &[Entry], count: u32) -> Option<Vec<u64>> {
+    let mut sizes = vec![None; count as usize];
+    for entry in slots {
+        if let Some(size) = sizes.get_mut(entry.number as usize) {
+            *size = Some(entry.size);
         }
-        Ok(sizes.into_iter().collect())
     }
+    sizes.into_iter().collect()
 }
 
 fn is_of_stored_bytes(error: &Error) -> bool {

@@ -4,6 +4,7 @@
 
 mod adopt;
 pub(crate) mod append;
+pub(crate) mod aside;
 mod block;
 pub(crate) mod budget;
 pub(crate) mod compact;
@@ -158,13 +159,13 @@ impl Log {
 
     /// The objects of a block under `data/`, and their bytes.
     pub(crate) async fn data_objects(&self, of: &DataBlock) -> Result<Vec<(String, u64)>> {
-        let mut slots = self.slots(of.block).await?;
+        let (mut slots, asides) = self.slots_and_asides(of.block).await?;
         slots.sort_unstable_by_key(|entry| entry.number);
         let slots =
             slots.iter().map(|entry| (self.id.slot(of.block, entry.number as u32), entry.size));
         let segments =
             of.segments.iter().map(|entry| (self.id.segment(of.block, &entry.name), entry.size));
-        Ok(slots.chain(segments).collect())
+        Ok(slots.chain(asides).chain(segments).collect())
     }
 
     /// The newest block that has a directory.

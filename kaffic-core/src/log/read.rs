@@ -357,7 +357,7 @@ impl LogReader {
                 let env = Arc::clone(&log.env);
                 let fetch = async move {
                     let asked_at = Moment::now(&*log.env);
-                    let object = log.store.get(&key).await?;
+                    let object = log.get_slot(block, &key).await?;
                     held.correct(object.as_ref().map_or(0, |object| object.bytes.len()));
                     Ok(Fetched { key, object, held, asked_at })
                 };
@@ -451,7 +451,7 @@ impl LogReader {
         }
         if log.env.keeps(Rule::ReaderLooksTwice) {
             let asked_at = Moment::now(&*log.env);
-            let again = log.store.get(key).await?;
+            let again = log.get_slot(block, key).await?;
             if let Judged::Valid(object) = self.judge(key, again)? {
                 return Ok(Absence::Found(object));
             }

@@ -376,7 +376,7 @@ impl Log {
 
     async fn batch_in_slot(&self, block: u64, slot: u32) -> Result<Option<Read>> {
         let key = self.id.slot(block, slot);
-        let Some(object) = self.store.get(&key).await? else { return Ok(None) };
+        let Some(object) = self.get_slot(block, &key).await? else { return Ok(None) };
         let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
         Ok(Some(Read { key, batch: slot.batch }))
     }

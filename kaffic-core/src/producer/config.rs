@@ -6,6 +6,7 @@ use crate::batch::Compression;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::log::MinExpiry;
+use crate::log::aside::WORTH_ASIDE;
 use crate::names::Claim;
 use crate::topic::{TopicConfig, Topics};
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(super) struct Config {
     pub(super) compression: Option<Compression>,
     pub(super) delivery_timeout: Duration,
     pub(super) compaction: bool,
+    pub(super) aside_bytes: usize,
 }
 
 /// Configures a [`Producer`]. From [`crate::Kaffic::producer`].
@@ -81,6 +83,7 @@ impl ProducerBuilder {
             compression: None,
             delivery_timeout: Duration::from_secs(120),
             compaction: true,
+            aside_bytes: WORTH_ASIDE,
         };
         Self {
             context,
@@ -182,6 +185,13 @@ impl ProducerBuilder {
     /// ```
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Batches above this size are put aside when another writer was faster. For simulations.
+    #[doc(hidden)]
+    pub fn aside_bytes(mut self, bytes: usize) -> Self {
+        self.config.aside_bytes = bytes;
         self
     }
 

@@ -399,7 +399,8 @@ impl Inner {
                 true => self.context.compacted_log(id, settings),
                 false => self.context.log(id, settings),
             };
-            let appender = Appender::new(log, self.claim.clone());
+            let appender =
+                Appender::new(log, self.claim.clone()).aside_bytes(self.config.aside_bytes);
             let room = Arc::clone(&self.room);
             Lane::start(partition, env, appender, self.config.clone(), room, &self.busy)
         })

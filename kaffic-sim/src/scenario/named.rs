@@ -40,6 +40,7 @@ async fn producer(process: &Process) -> Option<Producer> {
         let client = process.connect().await.ok()?;
         let builder = client.producer(TOPIC).name("n");
         let builder = builder.delivery_timeout(Duration::from_millis(timeout as u64));
+        let builder = builder.aside_bytes(process.one_of(&[1, 256 << 10]));
         match builder.compaction(process.below(2) == 0).build().await {
             Ok(producer) => return Some(producer),
             Err(error) if passing(process, "taking a name", &error) => process.pause(500).await,

@@ -62,6 +62,7 @@ async fn producer(process: &Process) -> Option<Producer> {
     };
     let linger = process.one_of(&[0, 0, 20]);
     let compaction = process.world().setting.compactors > 0 && process.below(2) > 0;
+    let aside_bytes = process.one_of(&[1, 1, 256 << 10]);
     let other = {
         let mut world = process.world();
         let chance = world.setting.other_min_expiry;
@@ -73,7 +74,8 @@ async fn producer(process: &Process) -> Option<Producer> {
             .producer(TOPIC)
             .delivery_timeout(Duration::from_millis(timeout as u64))
             .linger(Duration::from_millis(linger))
-            .compaction(compaction);
+            .compaction(compaction)
+            .aside_bytes(aside_bytes);
         if other {
             builder = builder.min_expiry_override(after(R_MS / 2));
         }
