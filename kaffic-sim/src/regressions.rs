@@ -20,5 +20,6 @@ pub const REGRESSIONS: &[u64] = &[
     61_241, // a fenced writer, stopped between two blocks, acknowledged a duplicate
     106_296, // a tail was made of an end from before a sweep and a list from after it
     128_020, // a slot whose stamp lagged came and went between two looks less than R apart
+    32_906, // a batch that was deleted with its topic was reported as not written
     23_597, // a clock was judged by the topic's K, not by that of the block
 ];

@@ -258,7 +258,11 @@ impl Appender {
             }
             Resolved::Void { certain: true } => {
                 (attempt.sent, self.in_doubt) = (None, false);
-                self.turn_over(true).await?;
+                self.turn_over(true).await.map_err(|error| match error.kind() {
+                    // It may have been there until the topic was deleted.
+                    ErrorKind::TopicNotFound => error.with_unknown_outcome(),
+                    _ => error,
+                })?;
             }
             Resolved::Void { certain: false } => {
                 self.turn_over(false).await?;
