@@ -74,6 +74,8 @@ struct Attempt<'a> {
     refreshed: bool,
     /// Another was faster at a slot.
     lost: bool,
+    /// A put turned out not to count.
+    voided: bool,
     /// Where the batch was put aside.
     aside: Option<Aside>,
     /// What was put at the present slot, while it is not known whether it is there.
@@ -179,6 +181,7 @@ impl Appender {
             expected,
             refreshed: false,
             lost: false,
+            voided: false,
             aside: None,
             sent: None,
         };
@@ -188,7 +191,9 @@ impl Appender {
             Some(Err(error)) => error,
             None => self.timed_out(),
         };
-        Err(if self.in_doubt { error.with_unknown_outcome() } else { error })
+        // It may have been there, and been read, until it was deleted with its topic.
+        let deleted = attempt.voided && error.kind() == ErrorKind::TopicNotFound;
+        Err(if self.in_doubt || deleted { error.with_unknown_outcome() } else { error })
     }
 
     /// Takes steps until the batch is in, or it is certain that it will not be.
@@ -258,11 +263,8 @@ impl Appender {
             }
             Resolved::Void { certain: true } => {
                 (attempt.sent, self.in_doubt) = (None, false);
-                self.turn_over(true).await.map_err(|error| match error.kind() {
-                    // It may have been there until the topic was deleted.
-                    ErrorKind::TopicNotFound => error.with_unknown_outcome(),
-                    _ => error,
-                })?;
+                attempt.voided = true;
+                self.turn_over(true).await?;
             }
             Resolved::Void { certain: false } => {
                 self.turn_over(false).await?;
