@@ -627,3 +627,20 @@ async fn a_record_whose_time_is_over_before_its_turn_is_not_put() {
     assert_eq!(outcomes, [Outcome::Unknown, Outcome::NotWritten, Outcome::NotWritten]);
     assert_eq!(lab.store.take_requests().iter().filter(|r| r.puts_slot()).count(), 1);
 }
+
+/// A block is ended also where the storage is out of reach for longer than one request is tried.
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_a_store_that_comes_back() {
+    let lab = Lab::new();
+    let client = topic(&lab, 1000).await;
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
+    producer.send(Record::value("0")).await.unwrap();
+    let mut failing = 25;
+    lab.store.rule(move |_| {
+        failing -= 1;
+        if failing > 0 { Fault::Fail } else { Fault::None }
+    });
+    within(producer.close()).await.unwrap();
+    assert!(!lab.store.keys("meta/logs/t/0/00000/000000000/000/end").is_empty());
+    assert_log(&lab, &["0"]).await;
+}

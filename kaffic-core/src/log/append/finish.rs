@@ -2,7 +2,7 @@
 
 use super::{Appender, Resolved};
 use crate::env::Rule;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::slot::{SlotHeader, SlotKind};
 use crate::store::Put;
 use bytes::Bytes;
@@ -68,7 +68,22 @@ impl Appender {
 
     /// Ends the block that this writer wrote to, so that nobody has to wait for its lease to run
     /// out. Where others have written since, the block is theirs to end.
+    /// Tries as long as the storage is out of reach; the caller bounds the time.
     pub(crate) async fn close(&mut self) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            match self.try_close().await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    tracing::debug!(%error, "ending the block is tried again");
+                }
+                done => return done,
+            }
+            tries += 1;
+            self.log.store.back_off(tries).await;
+        }
+    }
+
+    async fn try_close(&mut self) -> Result<()> {
         let Some(position) = &self.position else { return Ok(()) };
         if self.wrote_in != Some(position.open.block) || self.stopped.is_some() {
             return Ok(());
