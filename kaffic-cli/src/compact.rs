@@ -4,16 +4,18 @@ use crate::output::{Output, json};
 use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::store::Place;
+use crate::trim;
 use crate::units::show_time;
-use kaffic_core::CompactionReport;
+use kaffic_core::{CompactionReport, MinExpiry, Trim};
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
 Joins the batches of each block that has ended into objects of up to 64 MiB, so that reading it takes
 few requests, and removes batches that were joined long enough ago (13 hours with the default
-min-expiry). No record is dropped or changed, and offsets stay as they are. Producers do this in the
-background for the blocks that they end; this does what was left. It may be stopped at any time and
-run again, and may run in many places at once. Takes up to about 80 MiB of memory.
+min-expiry). No record is changed, and offsets stay as they are; where the topic has a retention
+(kaffic topic alter), what is beyond it is removed first, as by kaffic trim. Producers join what they
+write in the background; this does what was left. It may be stopped at any time and run again, and
+may run in many places at once. Takes up to about 80 MiB of memory.
 
 Example:
   kaffic compact orders --json";
@@ -30,13 +32,26 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(store: &Place, args: Args) -> Result<(), Stop> {
     let client = store.connect().await?;
+    let topic = client.topics().describe(&args.topic).await?;
+    let retains = topic.retention.is_some() || topic.retention_bytes.is_some();
+    // Where nothing may ever be deleted, nothing is.
+    let trimmed = match retains && topic.min_expiry != MinExpiry::Never {
+        true => Some(client.trim(&args.topic, Trim::retention()).await?),
+        false => None,
+    };
     let progress = Progress::count("blocks done", false);
     let report = client.compact(&args.topic, |blocks| progress.set(blocks)).await?;
     drop(progress);
     let mut out = Output::stdout();
-    match args.json {
-        true => out.line(&json(&shape(&args.topic, &report))?),
-        false => print(&args.topic, &report, &mut out),
+    if args.json {
+        let mut shape = shape(&args.topic, &report);
+        shape["retention"] = trimmed.map(|trimmed| trim::shape(&args.topic, &trimmed)).into();
+        out.line(&json(&shape)?);
+    } else {
+        if let Some(trimmed) = trimmed {
+            out.line(&format!("retention: {}", trim::text(&args.topic, &trimmed)));
+        }
+        print(&args.topic, &report, &mut out);
     }
     out.flush()
 }

@@ -69,7 +69,7 @@ enum Command {
     Trim(trim::Args),
     /// Make a copied or restored store usable
     Adopt(adopt::Args),
-    /// Join the small objects of old blocks into few large ones; no record is dropped
+    /// Join the small objects of old blocks into few large ones, and apply the topic's retention
     Compact(compact::Args),
     /// Try what kaffic needs on this store, and say what to expect of it
     Doctor(doctor::Args),

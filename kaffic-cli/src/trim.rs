@@ -64,7 +64,7 @@ pub(crate) async fn run(store: &Place, args: Args) -> Result<(), Stop> {
     out.flush()
 }
 
-fn shape(topic: &str, report: &TrimReport) -> serde_json::Value {
+pub(crate) fn shape(topic: &str, report: &TrimReport) -> serde_json::Value {
     json!({
         "topic": topic, "removed": report.removed, "removed_bytes": report.removed_bytes,
         "remaining": report.remaining,
@@ -72,7 +72,7 @@ fn shape(topic: &str, report: &TrimReport) -> serde_json::Value {
     })
 }
 
-fn text(topic: &str, report: &TrimReport) -> String {
+pub(crate) fn text(topic: &str, report: &TrimReport) -> String {
     let TrimReport { removed, removed_bytes, remaining, .. } = report;
     let done = format!("topic {topic}: {removed} objects removed ({removed_bytes} bytes)");
     match report.removable_at_ms {

@@ -245,9 +245,9 @@ pub struct TopicDescription {
     pub partitions: u32,
     /// The least age at which the storage may delete messages.
     pub min_expiry: MinExpiry,
-    /// How old records may get before `kaffic trim` removes them.
+    /// How old records may get before `kaffic trim` or `kaffic compact` removes them.
     pub retention: Option<Duration>,
-    /// How many bytes of a partition `kaffic trim` leaves.
+    /// How many bytes of a partition `kaffic trim` and `kaffic compact` leave.
     pub retention_bytes: Option<u64>,
     /// The codec of producers that choose none themselves.
     pub compression: Option<Compression>,

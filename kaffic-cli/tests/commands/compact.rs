@@ -29,3 +29,25 @@ fn compacting_changes_how_a_topic_is_stored_and_not_what_is_read() {
     let errors = store.fails(&["compact", "elsewhere"], 1);
     assert!(errors.contains("topic elsewhere does not exist"), "{errors}");
 }
+
+#[test]
+fn compacting_applies_the_retention() {
+    let store = Store::with_topic("t", 1);
+    store.ok(&["produce", "t"], b"old\n");
+    let age = std::time::Duration::from_secs(10 * 24 * 3600);
+    for file in store.files("data").into_iter().chain(store.files("meta/logs")) {
+        let file = std::fs::File::open(file).unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(written - age).unwrap();
+    }
+    store.ok(&["produce", "t"], b"new\n");
+    let report = store.json(&["compact", "t", "--json"]);
+    assert!(report["retention"].is_null(), "{report}");
+    assert_eq!(store.ok(&["consume", "t"], b""), b"old\nnew\n");
+    store.ok(&["topic", "alter", "t", "--retention-bytes", "1"], b"");
+    let report = store.json(&["compact", "t", "--json"]);
+    assert!(report["retention"]["removed"].as_u64().unwrap() >= 1, "{report}");
+    assert_eq!(store.ok(&["consume", "t"], b""), b"new\n");
+    let text = String::from_utf8(store.ok(&["compact", "t"], b"")).unwrap();
+    assert!(text.starts_with("retention: topic t: 0 objects removed"), "{text}");
+}
