@@ -136,9 +136,9 @@ impl SlotHeader {
         self.base_offset.saturating_add(i64::from(self.record_count))
     }
 
-    /// The sequence number as the batch carries it: Kafka's has 31 bits and goes round.
+    /// The sequence number as the batch carries it.
     pub(crate) fn base_sequence(&self) -> i32 {
-        (self.sequence & i64::from(i32::MAX)) as i32
+        base_sequence(self.sequence)
     }
 
     /// The header's bytes. `batch_prefix` is the beginning of the batch, at least its first
@@ -296,6 +296,11 @@ fn check_version(header: &[u8; SLOT_HEADER_LEN]) -> Result<(), SlotError> {
 fn checksum(header: &[u8], batch_prefix: &[u8]) -> u32 {
     let prefix = batch_prefix.get(..BATCH_PREFIX_LEN).unwrap_or(batch_prefix);
     crc32c::crc32c_append(crc32c::crc32c(header), prefix)
+}
+
+/// A sequence number as a batch carries it: Kafka's has 31 bits and goes round.
+pub(crate) fn base_sequence(sequence: i64) -> i32 {
+    (sequence & i64::from(i32::MAX)) as i32
 }
 
 /// What follows the header of a reference: the beginning of the batch, and where the batch is.

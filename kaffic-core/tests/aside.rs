@@ -3,10 +3,11 @@
 
 mod support;
 
+use futures_util::future::join;
 use kaffic_core::{ErrorKind, Kaffic, Producer, Record, ResetPolicy, Start, TopicConfig, Until};
 use std::sync::Arc;
-use support::format::slot_key;
-use support::lab::{BEGIN_MS, Fault, HOUR, Lab, Op, within};
+use support::format::{block_dir, slot_key};
+use support::lab::{BEGIN_MS, Fault, HOUR, Lab, Op, SECOND, pause, within};
 use support::{assert_log, offsets, read_on, values};
 
 const BIG: usize = 300 << 10;
@@ -39,6 +40,16 @@ async fn written(lab: &Lab, slots: u32, rounds: usize) -> Vec<String> {
     expected
 }
 
+/// Two writers of which the second has not seen the newest slot, and loses its next race.
+async fn a_race_to_be_lost(lab: &Lab) -> (Producer, Producer) {
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    let (one, two) = (producer(&client).await, producer(&lab.client().await).await);
+    two.send(Record::value("0")).await.unwrap();
+    one.send(Record::value("1")).await.unwrap();
+    (one, two)
+}
+
 fn asides(lab: &Lab) -> Vec<String> {
     lab.store.keys("data/").into_iter().filter(|key| key.ends_with(".batch")).collect()
 }
@@ -46,11 +57,7 @@ fn asides(lab: &Lab) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_big_batch_that_lost_is_raced_for_by_a_small_slot() {
     let lab = Lab::new();
-    let client = lab.client().await;
-    client.topics().create("t", TopicConfig::new()).await.unwrap();
-    let (one, two) = (producer(&client).await, producer(&lab.client().await).await);
-    two.send(Record::value("0")).await.unwrap();
-    one.send(Record::value("1")).await.unwrap();
+    let (one, two) = a_race_to_be_lost(&lab).await;
     lab.store.take_requests();
     two.send(Record::value(big('x'))).await.unwrap();
     let puts: Vec<String> =
@@ -92,12 +99,11 @@ async fn a_batch_is_put_aside_once_a_block() {
             delayed += u32::from(is_slot);
             // Some arrive late, whoever's they are.
             match is_slot && delayed % 2 == 1 {
-                true => Fault::Delay(support::lab::SECOND / 10),
+                true => Fault::Delay(SECOND / 10),
                 false => Fault::None,
             }
         });
-        let (_, sent) =
-            within(futures_util::future::join(racing, slow.send(Record::value(big('x'))))).await;
+        let (_, sent) = within(join(racing, slow.send(Record::value(big('x'))))).await;
         sent.unwrap();
         lab.store.no_rule();
         assert!((1..=expected).contains(&asides(&lab).len()), "{:?}", asides(&lab));
@@ -106,6 +112,31 @@ async fn a_batch_is_put_aside_once_a_block() {
         assert_eq!(read.iter().filter(|r| r.value.as_ref().unwrap().len() == BIG).count(), 1);
         assert_eq!(client.verify("t", |_| {}).await.unwrap().issues, []);
     }
+}
+
+/// It loses the last slot of a block, too: what the next block refers to has to be of that block,
+/// since it stays as long as the slots do.
+#[tokio::test(start_paused = true)]
+async fn in_the_next_block_it_is_put_aside_anew() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new().slots_per_block(3)).await.unwrap();
+    let (one, two) = (producer(&client).await, producer(&lab.client().await).await);
+    two.send(Record::value("0")).await.unwrap();
+    one.send(Record::value("1")).await.unwrap();
+    let last = slot_key("t", 0, 2);
+    lab.store.once(Fault::Delay(SECOND), move |request| request.puts_slot() && request.key == last);
+    let faster = async {
+        // When the slow one's put of the last slot is under way.
+        pause(SECOND / 2).await;
+        one.send(Record::value("2")).await.unwrap();
+    };
+    let (sent, ()) = join(within(two.send(Record::value(big('x')))), faster).await;
+    sent.unwrap();
+    let blocks: Vec<String> =
+        asides(&lab).iter().map(|key| key.rsplit_once('/').unwrap().0.to_owned()).collect();
+    assert_eq!(blocks, [0, 1].map(|block| block_dir("t", block)));
+    assert_log(&lab, &["0", "1", "2", &big('x')]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,11 +271,7 @@ async fn whatever_fails_it_is_there_once() {
     {
         for failing in 0..8 {
             let lab = Lab::new();
-            let client = lab.client().await;
-            client.topics().create("t", TopicConfig::new()).await.unwrap();
-            let (one, two) = (producer(&client).await, producer(&lab.client().await).await);
-            two.send(Record::value("0")).await.unwrap();
-            one.send(Record::value("1")).await.unwrap();
+            let (_one, two) = a_race_to_be_lost(&lab).await;
             let mut number = 0;
             lab.store.rule(move |_| {
                 number += 1;

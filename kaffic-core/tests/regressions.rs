@@ -4,10 +4,12 @@
 
 mod support;
 
-use kaffic_core::{ErrorKind, Kaffic, Record, ResetPolicy, TopicConfig};
+use futures_util::future::join;
+use kaffic_core::{ErrorKind, Kaffic, Outcome, Record, ResetPolicy, TopicConfig};
 use std::time::Duration;
-use support::lab::{Fault, HOUR, Lab, Op, SECOND, within};
-use support::{format::slot_key, numbered, offsets};
+use support::format::{block_dir, block_key, slot_key};
+use support::lab::{Fault, HOUR, Lab, Op, Request, SECOND, within};
+use support::{numbered, offsets, read_all, values};
 
 #[tokio::test(start_paused = true)]
 async fn what_was_read_whole_may_expire_while_a_partition_is_paused() {
@@ -71,4 +73,115 @@ async fn flush_does_not_say_again_what_a_send_has_said() {
         producer.send(Record::value("v")).await.unwrap_err();
         producer.flush().await.unwrap();
     }
+}
+
+/// Lets what is under way come as far as it can without time passing.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The end is from before the block ended, and the list from after its slots were swept.
+#[tokio::test(start_paused = true)]
+async fn a_tail_that_is_looked_for_while_its_block_is_swept() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
+    for n in 0..3 {
+        producer.send(Record::value(n.to_string())).await.unwrap();
+    }
+    let looking = lab.client().await;
+    let slots = block_dir("t", 0);
+    lab.store.once(Fault::Delay(SECOND), move |request| {
+        request.op == Op::List && request.key.trim_end_matches('/') == slots
+    });
+    let sweeping = async {
+        settle().await;
+        producer.close().await.unwrap();
+        lab.clock.jump(15 * HOUR);
+        let report = client.compact("t", |_| {}).await.unwrap();
+        assert_eq!((report.compacted, report.removed), (1, 4));
+    };
+    let offsets = looking.offsets("t");
+    let (tail, ()) = join(within(offsets.latest(0)), sweeping).await;
+    assert_eq!(tail.unwrap(), 3);
+}
+
+/// It was in the log, and was read, until it was deleted with its topic.
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_was_deleted_before_its_writer_looked_is_not_said_to_be_unwritten() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    let builder = lab.client().await.producer("t").compaction(false).delivery_timeout(48 * HOUR);
+    let producer = builder.build().await.unwrap();
+    producer.send(Record::value("0")).await.unwrap();
+    lab.store.once(Fault::StallApplied, Request::puts_slot);
+    let deleting = async {
+        settle().await;
+        assert_eq!(values(&read_all(&client, "t").await), ["0", "1"]);
+        lab.clock.jump(14 * HOUR);
+        client.topics().delete("t").await.unwrap();
+    };
+    let (sent, ()) = join(within(producer.send(Record::value("1"))), deleting).await;
+    let error = sent.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::TopicNotFound, Outcome::Unknown));
+}
+
+/// A slot whose stamp lags goes a little sooner than R after it came, so two looks that are less
+/// than R apart don't prove that there was nothing between them.
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_came_and_went_between_two_looks_is_told() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
+    producer.send(Record::value("0")).await.unwrap();
+    let builder = lab.client().await.consumer().topic("t").reset(ResetPolicy::Error);
+    let mut consumer = builder.build().await.unwrap();
+    assert_eq!(offsets(&consumer.poll(1, SECOND).await.unwrap()), [0]);
+    // It looks at slot 1, which is not there yet.
+    assert_eq!(consumer.poll(1, SECOND).await.unwrap(), []);
+    producer.send(Record::value("1")).await.unwrap();
+    lab.clock.jump(24 * HOUR - SECOND);
+    lab.store.expire("data/");
+    let next = lab.client().await.producer("t").compaction(false).build().await.unwrap();
+    next.send(Record::value("2")).await.unwrap();
+    let error = within(consumer.poll(10, 1000 * SECOND)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OffsetOutOfRange, "{error}");
+}
+
+/// The answer that its block has no end is from before the block was ended and compacted, and slots
+/// have expired since.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_was_stopped_finds_in_segments_what_is_gone_as_a_slot() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
+    producer.send(Record::value("0")).await.unwrap();
+    let end = block_key("t", 0, "end");
+    let mut looks = 0;
+    lab.store.rule(move |request| {
+        let asked = request.op == Op::Get && request.key == end;
+        looks += u32::from(asked);
+        // The first two are of who looks for the tail and the beginning, the third of who waits.
+        if asked && looks == 3 { Fault::AnswerLate(SECOND) } else { Fault::None }
+    });
+    let builder = lab.client().await.consumer().topic("t").reset(ResetPolicy::Error);
+    let mut consumer = builder.build().await.unwrap();
+    assert_eq!(offsets(&consumer.poll(1, SECOND).await.unwrap()), [0]);
+    let writing = async {
+        settle().await;
+        producer.send(Record::value("1")).await.unwrap();
+        producer.send(Record::value("2")).await.unwrap();
+        producer.close().await.unwrap();
+        client.compact("t", |_| {}).await.unwrap();
+        lab.clock.jump(25 * HOUR);
+        assert_eq!(lab.store.expire(&slot_key("t", 0, 1)), 1);
+    };
+    let (records, ()) = join(within(consumer.poll(1, 1000 * SECOND)), writing).await;
+    assert_eq!(offsets(&records.unwrap()), [1]);
 }

@@ -12,7 +12,7 @@ use crate::batch::{BATCH_HEADER_LEN, EncodedBatch};
 use crate::env::{Rule, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::Claim;
-use crate::slot::{SlotHeader, SlotKind, reference};
+use crate::slot::{SlotHeader, SlotKind, base_sequence, reference};
 use crate::store::Put;
 use bytes::Bytes;
 use clock_watch::ClockCheck;
@@ -80,6 +80,13 @@ struct Attempt<'a> {
     aside: Option<Aside>,
     /// What was put at the present slot, while it is not known whether it is there.
     sent: Option<Stamped>,
+}
+
+impl Attempt<'_> {
+    /// The number by which the batch was put aside for a block.
+    fn aside_in(&self, block: u64) -> Option<u64> {
+        self.aside.filter(|aside| aside.block == block).map(|aside| aside.nonce)
+    }
 }
 
 /// What a step came to.
@@ -401,7 +408,7 @@ impl Appender {
             return Err(Error::internal(format!("a batch of {} records", batch.count())));
         }
         let last = position.open.lease.is_past_half(self.log.env.now_ms());
-        let aside = Aside::serves(attempt.aside, position.open.block);
+        let aside = attempt.aside_in(position.open.block);
         let kind = if aside.is_some() { SlotKind::Reference } else { SlotKind::Data };
         let mut header = self.header(kind, last)?;
         header.record_count = batch.count();
@@ -409,7 +416,7 @@ impl Appender {
         header.max_timestamp = position.max_timestamp.max(batch.max_timestamp());
         header.sequence = sequence;
         header.app_sequence = attempt.given.map_or(-1, |(_, last)| last);
-        let front = self.batch_header(batch, position.next_offset, header.base_sequence());
+        let front = self.batch_header(attempt, position.next_offset);
         let mut start = Vec::with_capacity(256);
         start.extend_from_slice(&header.encode(&front));
         let payload = match aside {
@@ -425,23 +432,19 @@ impl Appender {
         Ok(Stamped { header, payload })
     }
 
-    fn batch_header(
-        &self,
-        batch: &EncodedBatch,
-        base_offset: i64,
-        base_sequence: i32,
-    ) -> [u8; BATCH_HEADER_LEN] {
+    /// The header of the batch itself, at an offset.
+    fn batch_header(&self, attempt: &Attempt<'_>, base_offset: i64) -> [u8; BATCH_HEADER_LEN] {
         let epoch = (self.identity.epoch & 0x7fff) as i16;
-        batch.header(base_offset, self.identity.producer_id, epoch, base_sequence)
+        let sequence = base_sequence(attempt.sequence);
+        attempt.batch.header(base_offset, self.identity.producer_id, epoch, sequence)
     }
 
     /// Puts a big batch that has lost aside, once a block.
     async fn put_aside(&self, attempt: &mut Attempt<'_>) -> Result<()> {
         let block = self.known_position()?.open.block;
         let worth = attempt.lost && attempt.batch.len() > self.aside_bytes;
-        if worth && Aside::serves(attempt.aside, block).is_none() {
-            let base_sequence = (attempt.sequence & i64::from(i32::MAX)) as i32;
-            let head = self.batch_header(attempt.batch, 0, base_sequence);
+        if worth && attempt.aside_in(block).is_none() {
+            let head = self.batch_header(attempt, 0);
             attempt.aside = Some(self.log.put_aside(block, &head, attempt.batch).await?);
         }
         Ok(())

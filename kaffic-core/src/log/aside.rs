@@ -63,10 +63,3 @@ impl Log {
         Ok((numbered, asides.map(of).collect()))
     }
 }
-
-impl Aside {
-    /// Whether a batch that lost may be raced for by a reference in this block.
-    pub(crate) fn serves(aside: Option<Self>, block: u64) -> Option<u64> {
-        aside.filter(|aside| aside.block == block).map(|aside| aside.nonce)
-    }
-}

@@ -255,7 +255,8 @@ impl Lane {
                     self.partition
                 ),
             )),
-            (Some(_), Some(_)) => {
+            // Lower ones were acknowledged, and don't stand for it.
+            (Some(owed), Some(sequence)) if sequence == owed => {
                 state.owed = None;
                 Ok(())
             }
@@ -356,10 +357,7 @@ impl Lane {
 
     async fn fence(&self, appender: &mut Appender, wanted: Preparation) {
         let deadline = self.env.monotonic().saturating_add(self.config.delivery_timeout);
-        let done = match wanted.with_sequence {
-            true => appender.last_sequence(deadline).await,
-            false => appender.fence(deadline).await.map(|()| None),
-        };
+        let done = appender.prepare(wanted.with_sequence, deadline).await;
         wanted.done.send(done).ok();
     }
 
@@ -472,7 +470,7 @@ async fn append(
     loop {
         let last = match sequences {
             [] => None,
-            _ => appender.last_sequence(deadline).await?,
+            _ => appender.prepare(true, deadline).await?,
         };
         let repeated = last.map_or(0, |last| sequences.partition_point(|given| *given <= last));
         let duplicates = repeated as u32;

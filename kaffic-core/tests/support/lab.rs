@@ -172,6 +172,8 @@ pub(crate) enum Fault {
     StallApplied,
     /// It is done after this time.
     Delay(Duration),
+    /// It is done, and answered after this time.
+    AnswerLate(Duration),
 }
 
 /// How many requests of each kind.
@@ -415,6 +417,10 @@ impl LabStore {
         match fault {
             Fault::LoseResponse => Err(failure()),
             Fault::StallApplied => std::future::pending().await,
+            Fault::AnswerLate(time) => {
+                pause(time).await;
+                answer
+            }
             _ => answer,
         }
     }

@@ -38,17 +38,12 @@ impl Named {
 
 impl Appender {
     /// Fences older instances off this log, if that has not been done, and gives the last sequence
-    /// that the name has written here, if any.
-    pub(crate) async fn last_sequence(&mut self, deadline: Duration) -> Result<Option<i64>> {
-        self.prepare(true, deadline).await
-    }
-
-    /// Fences older instances off this log, if that has not been done.
-    pub(crate) async fn fence(&mut self, deadline: Duration) -> Result<()> {
-        self.prepare(false, deadline).await.map(|_| ())
-    }
-
-    async fn prepare(&mut self, with_sequence: bool, deadline: Duration) -> Result<Option<i64>> {
+    /// that the name has written here, as far as that was looked up.
+    pub(crate) async fn prepare(
+        &mut self,
+        with_sequence: bool,
+        deadline: Duration,
+    ) -> Result<Option<i64>> {
         self.begin()?;
         let env = Arc::clone(&self.log.env);
         let left = deadline.saturating_sub(env.monotonic());
