@@ -3,7 +3,7 @@
 use crate::batch::Compression;
 use crate::chain::{self, Link};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{LogId, chain_link, topic_dir};
+use crate::keys::{LogId, LogPart, chain_link, topic_dir};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -86,8 +86,12 @@ pub(crate) async fn append(
     Ok(chain::append(store, &topic_dir(topic), after, value).await?.is_some())
 }
 
-/// Whether this incarnation of the topic is still the one that is there.
+/// Whether this incarnation of the topic is still the one that is there. The logs of groups outlive
+/// topics, and never end.
 pub(crate) async fn is_alive(store: &Store, id: &LogId) -> Result<bool> {
+    if id.part != LogPart::Records {
+        return Ok(true);
+    }
     let newest = newest(store, &id.topic).await?;
     Ok(newest.is_some_and(|link| !link.value.deleted && link.value.incarnation == id.incarnation))
 }

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::doctor::{self, DoctorReport};
 use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
+use crate::group::Groups;
 use crate::log::compact::Compactor;
 use crate::log::{AdoptReport, Log, TrimReport};
 use crate::producer::ProducerBuilder;
@@ -64,6 +65,11 @@ impl Kaffic {
     /// A consumer, to be configured and built.
     pub fn consumer(&self) -> ConsumerBuilder {
         ConsumerBuilder::new(Arc::clone(&self.context))
+    }
+
+    /// The consumer groups of the store: list, describe, reset, delete.
+    pub fn groups(&self) -> Groups {
+        Groups::new(Arc::clone(&self.context))
     }
 
     /// The offsets of a topic's partitions.

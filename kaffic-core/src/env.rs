@@ -66,6 +66,8 @@ pub enum Rule {
     NamesAskForTheEpoch,
     /// A compactor whose index was not the first reads that before it deletes its segments.
     LosersReadTheIndex,
+    /// A group member's commit that meets another's claim fails.
+    CommitsMeetClaims,
 }
 
 /// The real clock, the operating system's random numbers and the tokio runtime it is used in.

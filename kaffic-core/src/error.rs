@@ -28,8 +28,13 @@ pub enum ErrorKind {
     /// An append with an expected offset met another tail; [`Error::tail`] has it. Read up to it
     /// and decide anew.
     ConditionFailed,
-    /// A newer instance of the same named producer has taken over. Stop.
+    /// Another has taken over: a newer instance of the same named producer, or the present owner of
+    /// a group's partition. Stop writing for it; a group's consumer goes on with what it has.
     Fenced,
+    /// The group does not exist, or was deleted. Correct its name, or join it.
+    GroupNotFound,
+    /// The group has members, and only they may change its offsets. Stop them first.
+    GroupNotEmpty,
     /// The client, producer or consumer was closed. Make a new one.
     Closed,
     /// The time allowed for the call has run out. [`Error::outcome`] says what is known.

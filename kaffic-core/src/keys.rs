@@ -20,11 +20,32 @@ pub(crate) struct LogId {
     pub(crate) topic: Arc<str>,
     pub(crate) incarnation: u32,
     pub(crate) partition: u32,
+    /// What the log is of that.
+    pub(crate) part: LogPart,
+}
+
+/// What a log keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum LogPart {
+    /// The partition's records.
+    Records,
+    /// The offsets that a group has committed in the partition.
+    Offsets { group: Arc<str> },
+    /// The members of a group. Topic, incarnation and partition mean nothing.
+    Members { group: Arc<str> },
 }
 
 impl fmt::Display for LogId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "topic {} partition {}", self.topic, self.partition)
+        match &self.part {
+            LogPart::Records => write!(f, "topic {} partition {}", self.topic, self.partition),
+            LogPart::Offsets { group } => write!(
+                f,
+                "the offsets of group {group} in topic {} partition {}",
+                self.topic, self.partition
+            ),
+            LogPart::Members { group } => write!(f, "the members of group {group}"),
+        }
     }
 }
 
@@ -37,18 +58,47 @@ pub(crate) enum BlockObject {
 }
 
 impl LogId {
+    /// The log of a group's members.
+    pub(crate) fn members(group: &Arc<str>) -> Self {
+        let part = LogPart::Members { group: Arc::clone(group) };
+        Self { topic: "".into(), incarnation: 0, partition: 0, part }
+    }
+
+    /// The log of a group's offsets in this log of records.
+    pub(crate) fn offsets(&self, group: &Arc<str>) -> Self {
+        let part = LogPart::Offsets { group: Arc::clone(group) };
+        Self { part, ..self.clone() }
+    }
+
     fn path(&self) -> String {
         format!("{}/{}/{:05}", self.topic, self.incarnation, self.partition)
     }
 
+    /// Where a group's log is.
+    fn group_log_dir(&self) -> Option<String> {
+        match &self.part {
+            LogPart::Records => None,
+            LogPart::Offsets { group } => {
+                Some(format!("{}/{}", group_offsets_dir(group), self.path()))
+            }
+            LogPart::Members { group } => Some(format!("{GROUPS_DIR}/{group}/members")),
+        }
+    }
+
     /// Where the log's groups of blocks with messages are.
     pub(crate) fn data_dir(&self) -> String {
-        format!("data/{}", self.path())
+        match self.group_log_dir() {
+            None => format!("data/{}", self.path()),
+            Some(dir) => format!("{dir}/data"),
+        }
     }
 
     /// Where the log's groups of blocks with their descriptions are.
     pub(crate) fn meta_dir(&self) -> String {
-        format!("meta/logs/{}", self.path())
+        match self.group_log_dir() {
+            None => format!("meta/logs/{}", self.path()),
+            Some(dir) => format!("{dir}/log"),
+        }
     }
 
     /// The directory of the slots of a block.
@@ -147,6 +197,19 @@ pub(crate) fn topic_dir(topic: &str) -> String {
     format!("{TOPICS_DIR}/{topic}")
 }
 
+/// Where groups are.
+pub(crate) const GROUPS_DIR: &str = "meta/groups";
+
+/// Where the offsets of a group are: directories of topics, incarnations and partitions.
+pub(crate) fn group_offsets_dir(group: &str) -> String {
+    format!("{GROUPS_DIR}/{group}/offsets")
+}
+
+/// A group member's sign of life.
+pub(crate) fn heartbeat(group: &str, member: &str) -> String {
+    format!("{GROUPS_DIR}/{group}/heartbeats/{member}")
+}
+
 /// One version in a chain.
 pub(crate) fn chain_link(dir: &str, version: u64) -> String {
     format!("{dir}/{version:09}")
@@ -177,7 +240,8 @@ pub(crate) fn check_producer_name(name: &str) -> Result<()> {
     check_name("producer", name)
 }
 
-fn check_name(what: &str, name: &str) -> Result<()> {
+/// Checks a name that becomes part of keys: Kafka's rule. `what` says of what it is the name.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     let bad = |why: &str| {
         Err(Error::invalid(format!(
             "{what} name {name:?} {why}; names are 1 to 249 of a-z A-Z 0-9 . _ -, and not . or .."
@@ -200,7 +264,8 @@ mod tests {
 
     #[test]
     fn keys_are_as_the_format_says() {
-        let log = LogId { topic: "orders".into(), incarnation: 2, partition: 7 };
+        let log =
+            LogId { topic: "orders".into(), incarnation: 2, partition: 7, part: LogPart::Records };
         assert_eq!(log.slot(12_345, 42), "data/orders/2/00007/000000012/345/042");
         assert_eq!(
             log.block_object(0, BlockObject::Open),
@@ -210,8 +275,26 @@ mod tests {
     }
 
     #[test]
+    fn a_groups_logs_are_under_its_name() {
+        let group = "billing".into();
+        let log =
+            LogId { topic: "orders".into(), incarnation: 2, partition: 7, part: LogPart::Records };
+        let offsets = log.offsets(&group);
+        assert_eq!(
+            offsets.slot(1, 2),
+            "meta/groups/billing/offsets/orders/2/00007/data/000000000/001/002"
+        );
+        assert_eq!(
+            LogId::members(&group).block_object(0, BlockObject::End),
+            "meta/groups/billing/members/log/000000000/000/end"
+        );
+        assert_eq!(heartbeat(&group, "m"), "meta/groups/billing/heartbeats/m");
+    }
+
+    #[test]
     fn segments_stand_beside_their_blocks_directory() {
-        let log = LogId { topic: "orders".into(), incarnation: 2, partition: 7 };
+        let log =
+            LogId { topic: "orders".into(), incarnation: 2, partition: 7, part: LogPart::Records };
         let name = segment_name(12_345, 0xab, 3);
         assert_eq!(
             log.segment(12_345, &name),
@@ -226,7 +309,8 @@ mod tests {
 
     #[test]
     fn asides_stand_among_the_slots_of_their_block() {
-        let log = LogId { topic: "orders".into(), incarnation: 2, partition: 7 };
+        let log =
+            LogId { topic: "orders".into(), incarnation: 2, partition: 7, part: LogPart::Records };
         let key = log.aside(12_345, 0xab);
         assert_eq!(key, "data/orders/2/00007/000000012/345/00000000000000ab.batch");
         assert!(is_aside("00000000000000ab.batch"));

@@ -34,6 +34,7 @@ mod context;
 mod doctor;
 pub mod env;
 mod error;
+mod group;
 mod keys;
 mod log;
 mod names;
@@ -48,9 +49,16 @@ mod verify;
 pub use batch::Compression;
 pub use client::{Kaffic, KafficBuilder, Offsets};
 pub use compact::CompactionReport;
-pub use consumer::{Consumer, ConsumerBuilder, PartitionPosition, ResetPolicy, Start, Until};
+pub use consumer::{
+    Consumer, ConsumerBuilder, PartitionPosition, RebalanceListener, ResetPolicy, Start, Until,
+};
 pub use doctor::{Check, CheckResult, DoctorReport, Load};
 pub use error::{Error, ErrorKind, Outcome, Result};
+pub use group::{
+    Assignment, Assignor, AssignorInput, CommittedOffset, GroupDescription, GroupListing,
+    GroupMember, GroupPartition, Groups, MemberPartitions, OffsetCommit, OffsetReset,
+    RangeAssignor, ResetTo, RoundRobinAssignor, StickyAssignor,
+};
 pub use log::{AdoptReport, AdoptedBlock, Deletion, MinExpiry, TrimReport};
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record};

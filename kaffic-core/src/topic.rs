@@ -5,7 +5,7 @@ use crate::batch::Compression;
 use crate::catalog::{self, MAX_PARTITIONS, MAX_SLOTS, Settings, Stored};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::{self, LogId};
+use crate::keys::{self, LogId, LogPart};
 use crate::log::{Deletion, Log, LogSettings, MinExpiry};
 use futures_util::{StreamExt, TryStreamExt};
 use std::sync::Arc;
@@ -281,7 +281,12 @@ impl TopicDescription {
     }
 
     pub(crate) fn log_id(&self, partition: u32) -> LogId {
-        LogId { topic: self.name.as_str().into(), incarnation: self.incarnation, partition }
+        LogId {
+            topic: self.name.as_str().into(),
+            incarnation: self.incarnation,
+            partition,
+            part: LogPart::Records,
+        }
     }
 
     pub(crate) fn log_settings(&self) -> LogSettings {

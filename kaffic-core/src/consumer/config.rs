@@ -1,10 +1,15 @@
 //! What a consumer reads, from where to where, and how far ahead.
 
-use super::{Assigned, Consumer};
+use super::group::{GroupSide, Listener, Partitions};
+use super::{Assigned, Consumer, RebalanceListener};
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::membership::{MemberConfig, Membership};
+use crate::group::{Assignor, StickyAssignor, stand_alone};
+use crate::keys;
 use crate::topic::{TopicDescription, Topics};
 use futures_util::{StreamExt, TryStreamExt};
+use regex::Regex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +104,38 @@ pub struct ConsumerBuilder {
     context: Arc<Context>,
     topics: Vec<(String, Option<Vec<u32>>)>,
     config: Config,
+    group: GroupConfig,
+}
+
+#[derive(Debug, Clone)]
+struct GroupConfig {
+    group: Option<String>,
+    member_name: Option<String>,
+    pattern: Option<String>,
+    session: Duration,
+    heartbeat: Duration,
+    max_poll: Duration,
+    topics_interval: Duration,
+    auto_commit: Option<Duration>,
+    assignor: Arc<dyn Assignor>,
+    listener: Listener,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self {
+            group: None,
+            member_name: None,
+            pattern: None,
+            session: Duration::from_secs(45),
+            heartbeat: Duration::from_secs(3),
+            max_poll: Duration::from_secs(300),
+            topics_interval: Duration::from_secs(300),
+            auto_commit: Some(Duration::from_secs(5)),
+            assignor: Arc::new(StickyAssignor),
+            listener: Listener::default(),
+        }
+    }
 }
 
 impl ConsumerBuilder {
@@ -112,7 +149,7 @@ impl ConsumerBuilder {
             fetch_ahead_bytes: 64 << 20,
             fetch_max_wait: Duration::from_secs(1),
         };
-        Self { context, topics: Vec::new(), config }
+        Self { context, topics: Vec::new(), config, group: GroupConfig::default() }
     }
 
     /// Reads all partitions of `topic`. May be called for several topics.
@@ -124,6 +161,81 @@ impl ConsumerBuilder {
     /// Reads these partitions of `topic`. May be called for several topics.
     pub fn assign(mut self, topic: &str, partitions: impl IntoIterator<Item = u32>) -> Self {
         self.topics.push((topic.to_owned(), Some(partitions.into_iter().collect())));
+        self
+    }
+
+    /// Makes the consumer one of a group. Members that subscribe to topics share their partitions;
+    /// partitions that are [assigned](Self::assign) are its own, and the group only keeps its
+    /// offsets. It begins where the group has committed, and at [`start`](Self::start) where it
+    /// has not.
+    pub fn group(mut self, group: &str) -> Self {
+        self.group.group = Some(group.to_owned());
+        self
+    }
+
+    /// Subscribes to topics, of which the group gives this consumer its share.
+    pub fn subscribe<T: AsRef<str>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.topics.extend(topics.into_iter().map(|topic| (topic.as_ref().to_owned(), None)));
+        self
+    }
+
+    /// Subscribes to all topics whose whole name fits a regular expression, also those to come.
+    pub fn subscribe_pattern(mut self, pattern: &str) -> Self {
+        self.group.pattern = Some(pattern.to_owned());
+        self
+    }
+
+    /// Gives the member a name of its own: a static member. It does not leave when it is closed, and
+    /// if it comes back under its name within its session timeout it keeps its partitions.
+    pub fn member_name(mut self, name: &str) -> Self {
+        self.group.member_name = Some(name.to_owned());
+        self
+    }
+
+    /// After how long a silence the member is taken for dead: 45 s by default.
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.group.session = timeout;
+        self
+    }
+
+    /// How often the member shows that it lives, and looks at its group: every 3 s by default, at
+    /// most every second, and a third of the session timeout at least. Each time costs a put and
+    /// four or five gets.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.group.heartbeat = interval;
+        self
+    }
+
+    /// After how long without a poll the member leaves its group: 5 minutes by default. It joins
+    /// again when it polls.
+    pub fn max_poll_interval(mut self, interval: Duration) -> Self {
+        self.group.max_poll = interval;
+        self
+    }
+
+    /// How often topics are looked at, for those that came, went or were created anew: every 5
+    /// minutes by default. Costs a list and a get a topic, and with a pattern a list more.
+    pub fn topics_interval(mut self, interval: Duration) -> Self {
+        self.group.topics_interval = interval;
+        self
+    }
+
+    /// How often positions are committed by themselves, while the consumer is polled: every 5 s by
+    /// default, and when partitions are given up and at `close`. `None`: never.
+    pub fn auto_commit(mut self, interval: Option<Duration>) -> Self {
+        self.group.auto_commit = interval;
+        self
+    }
+
+    /// Who decides which member has what: [`StickyAssignor`] by default.
+    pub fn assignor(mut self, assignor: impl Assignor) -> Self {
+        self.group.assignor = Arc::new(assignor);
+        self
+    }
+
+    /// Who hears what becomes of the partitions.
+    pub fn rebalance_listener(mut self, listener: impl RebalanceListener) -> Self {
+        self.group.listener = Listener(Some(Arc::new(listener)));
         self
     }
 
@@ -181,6 +293,10 @@ impl ConsumerBuilder {
     /// a setting; `OffsetOutOfRange` with [`ResetPolicy::Error`].
     pub async fn build(self) -> Result<Consumer> {
         self.check()?;
+        let assigns = self.topics.iter().any(|(_, partitions)| partitions.is_some());
+        if self.group.group.is_some() && !assigns {
+            return self.join().await;
+        }
         let topics = Topics::new(Arc::clone(&self.context));
         let mut wanted: Vec<(TopicDescription, u32)> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -198,16 +314,91 @@ impl ConsumerBuilder {
             }
         }
         let (context, config) = (&self.context, &self.config);
+        if let Some(group) = &self.group.group {
+            let group: Arc<str> = group.as_str().into();
+            context.store.check_contract().await?;
+            let view = stand_alone(context, &group).await?;
+            let mut assigned = Partitions::new();
+            let mut side = self.group_side(group, None);
+            side.claim_alone(view, wanted, &mut assigned).await?;
+            return Ok(Consumer::new(context, assigned, Some(side), self.config));
+        }
         let assigned: Vec<Assigned> = futures_util::stream::iter(wanted)
             .map(|(topic, partition)| Assigned::find(topic.log(context, partition), config))
             .buffered(16)
             .try_collect()
             .await?;
-        Ok(Consumer::new(&self.context, assigned, self.config))
+        let assigned = (0..).zip(assigned).collect();
+        Ok(Consumer::new(&self.context, assigned, None, self.config))
+    }
+
+    /// Joins the group. Partitions are claimed while the consumer is polled.
+    async fn join(self) -> Result<Consumer> {
+        let settings = &self.group;
+        let group: Arc<str> = settings.group.as_deref().unwrap_or_default().into();
+        let topics = Topics::new(Arc::clone(&self.context));
+        for (name, _) in &self.topics {
+            topics.describe(name).await?;
+        }
+        let config = MemberConfig {
+            group: Arc::clone(&group),
+            name: settings.member_name.clone(),
+            topics: self.topics.iter().map(|(name, _)| name.clone()).collect(),
+            pattern: settings.pattern.as_deref().map(whole_name).transpose()?,
+            session: settings.session,
+            heartbeat: settings.heartbeat,
+            max_poll: settings.max_poll,
+            topics_interval: settings.topics_interval,
+            assignor: Arc::clone(&settings.assignor),
+        };
+        let membership = Membership::join(&self.context, config).await?;
+        let side = self.group_side(group, Some(membership));
+        Ok(Consumer::new(&self.context, Partitions::new(), Some(side), self.config))
+    }
+
+    fn group_side(&self, group: Arc<str>, membership: Option<Membership>) -> GroupSide {
+        let GroupConfig { auto_commit, listener, .. } = &self.group;
+        let config = self.config.clone();
+        GroupSide::new(&self.context, group, config, *auto_commit, listener.clone(), membership)
+    }
+
+    fn check_group(&self) -> Result<()> {
+        let settings = &self.group;
+        let Some(group) = &settings.group else {
+            return match (&settings.pattern, &settings.member_name) {
+                (None, None) => Ok(()),
+                _ => Err(Error::invalid("a pattern or a member name needs a group: call group()")),
+            };
+        };
+        keys::check_name("group", group)?;
+        if let Some(name) = &settings.member_name {
+            keys::check_name("member", name)?;
+        }
+        let assigns = self.topics.iter().filter(|(_, partitions)| partitions.is_some()).count();
+        if assigns > 0 && (assigns < self.topics.len() || settings.pattern.is_some()) {
+            return Err(Error::invalid(
+                "a consumer either subscribes to topics or assigns partitions",
+            ));
+        }
+        let GroupConfig { session, heartbeat, max_poll, topics_interval, .. } = *settings;
+        if heartbeat < Duration::from_secs(1) || heartbeat > session / 3 {
+            return Err(Error::invalid(format!(
+                "heartbeat_interval {heartbeat:?}: it is a second at least, and a third of the \
+                 session_timeout ({session:?}) at most"
+            )));
+        }
+        if max_poll < heartbeat || topics_interval < heartbeat {
+            return Err(Error::invalid(format!(
+                "max_poll_interval and topics_interval are not shorter than the \
+                 heartbeat_interval, {heartbeat:?}"
+            )));
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
-        if self.topics.is_empty() {
+        self.check_group()?;
+        if self.topics.is_empty() && self.group.pattern.is_none() {
             return Err(Error::invalid("a consumer needs a topic: call topic() or assign()"));
         }
         let Config { start, until, .. } = self.config;
@@ -226,4 +417,11 @@ impl ConsumerBuilder {
         }
         Ok(())
     }
+}
+
+/// A pattern that has to fit the whole name.
+fn whole_name(pattern: &str) -> Result<Regex> {
+    Regex::new(&format!("^(?:{pattern})$")).map_err(|error| {
+        Error::new(ErrorKind::InvalidArgument, format!("pattern {pattern:?}: {error}"))
+    })
 }

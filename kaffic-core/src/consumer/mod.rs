@@ -4,22 +4,27 @@
 mod assigned;
 mod config;
 mod fetch;
+mod group;
 
 pub use config::{ConsumerBuilder, ResetPolicy, Start, Until};
+pub use group::RebalanceListener;
 
 use crate::batch::Records;
 use crate::context::Context;
 use crate::env::{Env, timeout};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{CommittedOffset, OffsetCommit};
 use crate::log::budget::{Budget, Held};
 use crate::log::read::Place;
 use crate::record::ConsumerRecord;
 use assigned::Assigned;
 use config::Config;
 use fetch::{Message, News};
-use futures_util::future::try_join_all;
+use futures_util::future::{Either, select, try_join_all};
 use futures_util::stream::{self, BoxStream};
+use group::{GroupSide, Partitions};
 use std::iter::Peekable;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -74,7 +79,9 @@ pub struct Consumer {
     env: Arc<dyn Env>,
     config: Config,
     budget: Budget,
-    assigned: Vec<Assigned>,
+    /// The partitions, by the numbers that their messages bear.
+    assigned: Partitions,
+    group: Option<GroupSide>,
     sender: mpsc::Sender<Message>,
     receiver: mpsc::Receiver<Message>,
     current: Option<Current>,
@@ -97,7 +104,12 @@ struct Current {
 }
 
 impl Consumer {
-    fn new(context: &Context, assigned: Vec<Assigned>, config: Config) -> Self {
+    fn new(
+        context: &Context,
+        assigned: Partitions,
+        group: Option<GroupSide>,
+        config: Config,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(MESSAGES);
         Self {
             env: Arc::clone(&context.env),
@@ -105,6 +117,7 @@ impl Consumer {
             exhausted: config.max_records == Some(0),
             config,
             assigned,
+            group,
             sender,
             receiver,
             current: None,
@@ -124,6 +137,8 @@ impl Consumer {
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
         let mut out = Vec::new();
         let deadline = self.env.monotonic().saturating_add(wait);
+        let _polling = self.group.as_ref().and_then(GroupSide::polling);
+        self.tend();
         while out.len() < max && !self.exhausted {
             if self.current.is_some() {
                 self.drain_current(max, &mut out);
@@ -136,8 +151,14 @@ impl Consumer {
             let message = if !out.is_empty() || wait.is_zero() {
                 self.receiver.try_recv().ok()
             } else {
-                let left = deadline.saturating_sub(self.env.monotonic());
-                timeout(&*self.env, left, self.receiver.recv()).await.flatten()
+                match self.wait(deadline).await {
+                    Waited::Message(message) => Some(message),
+                    Waited::News => {
+                        self.tend();
+                        continue;
+                    }
+                    Waited::Timeout => None,
+                }
             };
             let Some(message) = message else { break };
             self.take(message);
@@ -146,6 +167,34 @@ impl Consumer {
             Some(error) => Err(error),
             None => Ok(out),
         }
+    }
+
+    /// Waits for a message, or for something to do for the group.
+    async fn wait(&mut self, deadline: Duration) -> Waited {
+        let left = deadline.saturating_sub(self.env.monotonic());
+        let Some(group) = &mut self.group else {
+            let message = timeout(&*self.env, left, self.receiver.recv()).await.flatten();
+            return message.map_or(Waited::Timeout, Waited::Message);
+        };
+        let idle = group.idle_for(&self.assigned).filter(|idle| *idle < left);
+        let (message, news) = (pin!(self.receiver.recv()), pin!(group.news()));
+        match timeout(&*self.env, idle.unwrap_or(left), select(message, news)).await {
+            Some(Either::Left((Some(message), _))) => Waited::Message(message),
+            Some(Either::Right(_)) => Waited::News,
+            None if idle.is_some() => Waited::News,
+            None | Some(Either::Left((None, _))) => Waited::Timeout,
+        }
+    }
+
+    /// Does what is to be done for the group. Only while no records wait to be returned: what was
+    /// returned before is taken as processed.
+    fn tend(&mut self) {
+        let Some(group) = &mut self.group else { return };
+        if let Err(error) = group.tend(&mut self.assigned) {
+            self.failed.get_or_insert(error);
+        }
+        let gone = |current: &mut Current| !self.assigned.contains_key(&current.index);
+        self.current.take_if(gone);
     }
 
     /// The next record, waiting as long as it takes; `None` when the consumer is finished.
@@ -180,7 +229,14 @@ impl Consumer {
     /// Whether everything that was asked for has been delivered: never with [`Until::Forever`]
     /// and neither `max_records` nor `max_bytes`.
     pub fn is_finished(&self) -> bool {
-        let all_done = || self.assigned.iter().all(|assigned| assigned.done);
+        let all_done = || match &self.group {
+            Some(group)
+                if self.config.until == Until::Forever || !group.is_settled(&self.assigned) =>
+            {
+                false
+            }
+            _ => self.assigned.values().all(|assigned| assigned.done),
+        };
         self.failed.is_none() && (self.exhausted || all_done())
     }
 
@@ -195,7 +251,9 @@ impl Consumer {
             return Err(Error::invalid("a negative offset to seek to"));
         }
         let reset = self.config.reset;
-        self.assigned[index].seek(to, reset).await?;
+        if let Some(assigned) = self.assigned.get_mut(&index) {
+            assigned.seek(to, reset).await?;
+        }
         self.forget(index);
         Ok(())
     }
@@ -204,8 +262,10 @@ impl Consumer {
     /// is dropped, so that it takes no room from others.
     pub fn pause(&mut self, topic: &str, partition: u32) -> Result<()> {
         let index = self.index_of(topic, partition)?;
-        self.assigned[index].paused = true;
-        self.assigned[index].stop();
+        if let Some(assigned) = self.assigned.get_mut(&index) {
+            assigned.paused = true;
+            assigned.stop();
+        }
         self.forget(index);
         Ok(())
     }
@@ -213,18 +273,20 @@ impl Consumer {
     /// Delivers a paused partition again, from where it was.
     pub fn resume(&mut self, topic: &str, partition: u32) -> Result<()> {
         let index = self.index_of(topic, partition)?;
-        self.assigned[index].paused = false;
+        if let Some(assigned) = self.assigned.get_mut(&index) {
+            assigned.paused = false;
+        }
         Ok(())
     }
 
     /// The offset of the next record to be delivered, of every partition.
     pub fn positions(&self) -> Vec<PartitionPosition> {
-        self.assigned.iter().map(|assigned| position(assigned, assigned.place.offset)).collect()
+        self.assigned.values().map(|assigned| position(assigned, assigned.place.offset)).collect()
     }
 
     /// The tails of the partitions, asked of the store now.
     pub async fn end_offsets(&self) -> Result<Vec<PartitionPosition>> {
-        try_join_all(self.assigned.iter().map(|assigned| async move {
+        try_join_all(self.assigned.values().map(|assigned| async move {
             Ok(position(assigned, assigned.log.tail_offset().await?))
         }))
         .await
@@ -240,12 +302,79 @@ impl Consumer {
         Ok(lags.collect())
     }
 
+    /// The name under which this consumer is a member of its group; `None` where it is none.
+    pub fn member_name(&self) -> Option<&str> {
+        self.group.as_ref()?.member()
+    }
+
+    /// Commits the positions of all partitions: everything returned so far counts as processed.
+    /// Partitions that were not read on since cost nothing, any other a put.
+    ///
+    /// # Errors
+    /// `Fenced` when a partition went to another meanwhile: what was not committed is delivered
+    /// there again, and this consumer goes on with the rest. `InvalidArgument` without a group.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// # let producer = client.producer("t").build().await.unwrap();
+    /// # producer.send(kaffic_core::Record::value("v")).await.unwrap();
+    /// let mut consumer = client.consumer().group("g").subscribe(["t"]).build().await.unwrap();
+    /// let record = consumer.next().await.unwrap().unwrap();
+    /// // … process it …
+    /// consumer.commit().await.unwrap();
+    /// assert_eq!(consumer.committed().await.unwrap()[0].offset, record.offset + 1);
+    /// # });
+    /// ```
+    pub async fn commit(&mut self) -> Result<()> {
+        let Self { group, assigned, .. } = self;
+        group.as_mut().ok_or_else(no_group)?.commit(assigned).await
+    }
+
+    /// Begins to commit as [`commit`](Self::commit) does, and does not wait. What goes wrong is
+    /// logged; a later commit overtakes this one.
+    pub fn commit_async(&mut self) -> Result<()> {
+        let Self { group, assigned, .. } = self;
+        group.as_mut().ok_or_else(no_group)?.commit_in_background(assigned);
+        Ok(())
+    }
+
+    /// Commits these offsets.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); `Fenced` also for a partition that is not this consumer's.
+    pub async fn commit_offsets(
+        &mut self,
+        offsets: impl IntoIterator<Item = OffsetCommit>,
+    ) -> Result<()> {
+        let offsets = offsets.into_iter().collect();
+        let Self { group, assigned, .. } = self;
+        group.as_mut().ok_or_else(no_group)?.commit_offsets(offsets, assigned).await
+    }
+
+    /// What is committed in the partitions that this consumer has. Costs nothing.
+    pub async fn committed(&self) -> Result<Vec<CommittedOffset>> {
+        Ok(self.group.as_ref().ok_or_else(no_group)?.committed(&self.assigned).await)
+    }
+
+    /// Ends the consumer. In a group: commits what was returned, if it does that by itself, gives its
+    /// partitions up and leaves, so that others go on at once. A consumer that is only dropped is
+    /// missed by its group after its session timeout.
+    pub async fn close(mut self) -> Result<()> {
+        match self.group.take() {
+            Some(group) => group.close(&mut self.assigned).await,
+            None => Ok(()),
+        }
+    }
+
     fn index_of(&self, topic: &str, partition: u32) -> Result<usize> {
         self.assigned
             .iter()
-            .position(|assigned| {
+            .find(|(_, assigned)| {
                 &*assigned.log.id.topic == topic && assigned.log.id.partition == partition
             })
+            .map(|(index, _)| *index)
             .ok_or_else(|| {
                 Error::invalid(format!(
                     "topic {topic} partition {partition} is not assigned to this consumer"
@@ -254,8 +383,8 @@ impl Consumer {
     }
 
     fn ensure_fetching(&mut self) {
-        for (index, assigned) in self.assigned.iter_mut().enumerate() {
-            assigned.ensure_fetching(index, &self.config, &self.budget, &self.sender);
+        for (index, assigned) in &mut self.assigned {
+            assigned.ensure_fetching(*index, &self.config, &self.budget, &self.sender);
         }
     }
 
@@ -269,7 +398,7 @@ impl Consumer {
     /// Takes in what a fetch says.
     fn take(&mut self, message: Message) {
         let Message { index, generation, news } = message;
-        let assigned = &mut self.assigned[index];
+        let Some(assigned) = self.assigned.get_mut(&index) else { return };
         if assigned.generation != generation {
             return;
         }
@@ -293,7 +422,15 @@ impl Consumer {
 
     /// The partition's fetch ends with an error; the next poll begins it anew.
     fn fail(&mut self, index: usize, error: Error) {
-        self.assigned[index].stop();
+        if let Some(assigned) = self.assigned.get_mut(&index) {
+            assigned.stop();
+            // The group's log will say so too, as soon as a member has looked.
+            if self.group.is_some() && error.kind() == ErrorKind::TopicNotFound {
+                tracing::warn!(log = %assigned.log.id, "its topic was deleted");
+                assigned.done = true;
+                return;
+            }
+        }
         self.failed = Some(error);
     }
 
@@ -302,7 +439,7 @@ impl Consumer {
         let Some(mut current) = self.current.take() else { return };
         let index = current.index;
         while out.len() < max {
-            let assigned = &mut self.assigned[index];
+            let Some(assigned) = self.assigned.get_mut(&index) else { return };
             let record = match current.records.next() {
                 Some(Ok(record)) => record,
                 Some(Err(error)) => {
@@ -335,18 +472,24 @@ impl Consumer {
             if self.would_exceed(&record) {
                 self.exhausted = true;
             } else {
-                self.assigned[index].place.offset = record.offset + 1;
+                if let Some(assigned) = self.assigned.get_mut(&index) {
+                    assigned.place.offset = record.offset + 1;
+                }
                 out.push(record);
             }
             if self.exhausted {
-                self.assigned.iter_mut().for_each(Assigned::stop);
+                self.assigned.values_mut().for_each(Assigned::stop);
                 return;
             }
         }
         match current.records.peek() {
             Some(_) => self.current = Some(current),
             // What was read whole may expire: nothing is looked for there any more.
-            None => self.assigned[index].place = current.next,
+            None => {
+                if let Some(assigned) = self.assigned.get_mut(&index) {
+                    assigned.place = current.next;
+                }
+            }
         }
     }
 
@@ -364,6 +507,17 @@ impl Consumer {
         self.exhausted = self.config.max_records == Some(self.records);
         false
     }
+}
+
+/// What a wait came to.
+enum Waited {
+    Message(Message),
+    News,
+    Timeout,
+}
+
+fn no_group() -> Error {
+    Error::invalid("the consumer has no group: give it one with group()")
 }
 
 fn position(assigned: &Assigned, offset: i64) -> PartitionPosition {

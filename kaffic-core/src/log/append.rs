@@ -7,6 +7,7 @@
 
 use super::aside::{Aside, WORTH_ASIDE};
 use super::identity::Identity;
+use super::tail::Tail;
 use super::{Log, Look, MAX_BATCH_RECORDS};
 use crate::batch::{BATCH_HEADER_LEN, EncodedBatch};
 use crate::env::{Rule, timeout};
@@ -144,6 +145,19 @@ impl Appender {
             closing: false,
             aside_bytes: WORTH_ASIDE,
         }
+    }
+
+    /// Begins where a search just found the end, which saves a search.
+    pub(crate) fn begin_at(&mut self, tail: &Tail) {
+        if tail.end.is_none() {
+            self.position = Some(Position::from_tail(tail.clone()));
+        }
+    }
+
+    /// The block that is written to, and when it was opened, in storage time.
+    pub(crate) fn block(&self) -> Option<(u64, i64)> {
+        let open = &self.position.as_ref()?.open;
+        Some((open.block, open.lease.opened))
     }
 
     /// Waits for this writer's turn, where others write to the same log, and then steps over what

@@ -55,7 +55,20 @@ impl Log {
     /// storage's, and counts the rest. A local clock would not do: a slot that goes too early could
     /// be put again.
     pub(crate) async fn remove_data(&self, now: i64, deletion: &mut Deletion) -> Result<()> {
+        self.remove_blocks(u64::MAX, now, deletion).await
+    }
+
+    /// The same for the blocks before one, in a log of which only the newest record matters.
+    pub(crate) async fn remove_blocks(
+        &self,
+        before: u64,
+        now: i64,
+        deletion: &mut Deletion,
+    ) -> Result<()> {
         for block in self.data_blocks().await? {
+            if block.block >= before {
+                return Ok(());
+            }
             let objects = self.data_objects(&block).await?;
             let count = objects.len() as u64;
             let removable = self.open(block.block).await?.map(|open| open.lease.removable_at());

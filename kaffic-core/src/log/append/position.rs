@@ -49,7 +49,7 @@ impl Position {
         }
     }
 
-    fn from_tail(tail: Tail) -> Self {
+    pub(super) fn from_tail(tail: Tail) -> Self {
         let mut position = Self::start_of(tail.open, None);
         if let Some(newest) = tail.newest {
             position.slot = tail.next_slot - 1;

@@ -1,0 +1,702 @@
+//! A consumer's part in its group: brings what it reads in line with what the group's log says.
+//! Partitions that are to be given up are released first, with a last commit; those that are to come
+//! are claimed, each by a task of its own, and read once they are claimed.
+
+use super::assigned::Assigned;
+use super::config::Config;
+use super::{PartitionPosition, Start, position};
+use crate::catalog::MAX_SLOTS;
+use crate::context::Context;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::membership::{Membership, Polls, Standing, View};
+use crate::group::offsets::{Ground, OwnedOffsets};
+use crate::group::{CommittedOffset, OffsetCommit};
+use crate::keys::{LogId, LogPart};
+use crate::log::{LogSettings, MinExpiry};
+use crate::topic::TopicDescription;
+use futures_util::StreamExt;
+use futures_util::future::{AbortHandle, Abortable, BoxFuture, select};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+
+/// How many claims and commits use the storage at once.
+const AT_ONCE: usize = 16;
+/// Results of tasks that may wait to be looked at.
+const EVENTS: usize = 64;
+
+/// A reader goes by what blocks say of themselves.
+const READING: LogSettings = LogSettings { min_expiry: MinExpiry::Never, slots: MAX_SLOTS };
+
+/// Hears what becomes of a group member's partitions. It is called from within `poll` and `close`,
+/// so it should not take long.
+///
+/// ```
+/// use kaffic_core::{OffsetCommit, PartitionPosition, RebalanceListener};
+/// #[derive(Debug)]
+/// struct Log;
+/// impl RebalanceListener for Log {
+///     fn assigned(&self, partitions: &[PartitionPosition]) {
+///         println!("got {} partitions", partitions.len());
+///     }
+///     fn revoked(&self, partitions: &[PartitionPosition]) -> Vec<OffsetCommit> {
+///         // All that was delivered has been processed.
+///         let done = |p: &PartitionPosition| OffsetCommit::new(&*p.topic, p.partition, p.offset);
+///         partitions.iter().map(done).collect()
+///     }
+/// }
+/// ```
+pub trait RebalanceListener: Send + Sync + 'static {
+    /// These are this consumer's now, and will be read from there on.
+    fn assigned(&self, _partitions: &[PartitionPosition]) {}
+    /// These are about to go to others, and were read up to there. What is returned is committed
+    /// before that, instead of what automatic commits would say.
+    fn revoked(&self, _partitions: &[PartitionPosition]) -> Vec<OffsetCommit> {
+        Vec::new()
+    }
+    /// These are others' already: this consumer was silent for too long. Nothing can be committed.
+    fn lost(&self, _partitions: &[PartitionPosition]) {}
+}
+
+/// A listener that may not be there.
+#[derive(Clone, Default)]
+pub(super) struct Listener(pub(super) Option<Arc<dyn RebalanceListener>>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Listener" } else { "None" })
+    }
+}
+
+/// A partition of which the offsets are owned.
+#[derive(Debug)]
+struct Owned {
+    offsets: Arc<OwnedOffsets>,
+    incarnation: Arc<str>,
+    committed: Option<i64>,
+    /// Where reading began.
+    began: i64,
+    /// A commit met another's claim.
+    fenced: bool,
+}
+
+/// A claim that succeeded: the offsets, what is committed, and the partition at its start.
+#[derive(Debug)]
+struct Claimed {
+    offsets: OwnedOffsets,
+    committed: Option<i64>,
+    assigned: Assigned,
+    incarnation: Arc<str>,
+}
+
+/// The offset and metadata with which a partition is given up.
+type LastCommit = Option<(i64, Option<String>)>;
+
+/// What a task says.
+#[derive(Debug)]
+enum Event {
+    Claimed { task: u64, id: LogId, result: Box<Result<Option<Claimed>>> },
+    Released { task: u64, result: Result<()> },
+    Committed { task: u64, results: Vec<(usize, i64, Result<()>)> },
+}
+
+/// Something to be committed.
+struct Commit {
+    index: usize,
+    offsets: Arc<OwnedOffsets>,
+    ticket: u64,
+    offset: i64,
+    metadata: Option<String>,
+}
+
+/// A consumer's group.
+#[derive(Debug)]
+pub(super) struct GroupSide {
+    context: Arc<Context>,
+    group: Arc<str>,
+    config: Config,
+    auto_commit: Option<Duration>,
+    listener: Listener,
+    /// `None`: it was told its partitions.
+    membership: Option<Membership>,
+    owned: BTreeMap<usize, Owned>,
+    claiming: HashSet<LogId>,
+    committing: bool,
+    committed_at: Duration,
+    permits: Arc<Semaphore>,
+    tasks: BTreeMap<u64, AbortHandle>,
+    next_task: u64,
+    sender: mpsc::Sender<Event>,
+    receiver: mpsc::Receiver<Event>,
+    inbox: VecDeque<Event>,
+}
+
+impl Drop for GroupSide {
+    fn drop(&mut self) {
+        self.tasks.values().for_each(AbortHandle::abort);
+    }
+}
+
+/// Tells the group that the application polls, as long as it does.
+pub(super) struct Polling {
+    polls: Arc<Polls>,
+    env: Arc<dyn Env>,
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.polls.end(self.env.monotonic());
+    }
+}
+
+/// The partitions of a consumer, by the numbers that their messages bear.
+pub(super) type Partitions = BTreeMap<usize, Assigned>;
+
+impl GroupSide {
+    pub(super) fn new(
+        context: &Arc<Context>,
+        group: Arc<str>,
+        config: Config,
+        auto_commit: Option<Duration>,
+        listener: Listener,
+        membership: Option<Membership>,
+    ) -> Self {
+        let (sender, receiver) = mpsc::channel(EVENTS);
+        Self {
+            context: Arc::clone(context),
+            group,
+            config,
+            auto_commit,
+            listener,
+            membership,
+            owned: BTreeMap::new(),
+            claiming: HashSet::new(),
+            committing: false,
+            committed_at: context.env.monotonic(),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            tasks: BTreeMap::new(),
+            next_task: 0,
+            sender,
+            receiver,
+            inbox: VecDeque::new(),
+        }
+    }
+
+    /// Claims partitions that the application assigned itself.
+    pub(super) async fn claim_alone(
+        &mut self,
+        view: View,
+        wanted: Vec<(TopicDescription, u32)>,
+        partitions: &mut Partitions,
+    ) -> Result<()> {
+        let side = &*self;
+        let ground = &Ground::Alone { view };
+        let claimed: Vec<Result<Option<Claimed>>> = futures_util::stream::iter(wanted)
+            .map(|(topic, partition)| {
+                let log = topic.log_id(partition);
+                claim(
+                    Arc::clone(&side.context),
+                    Arc::clone(&side.group),
+                    log,
+                    side.config.clone(),
+                    ground.clone(),
+                    Arc::clone(&side.permits),
+                )
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        for claimed in claimed {
+            let claimed = claimed?.ok_or_else(|| Error::internal("a claim that was given up"))?;
+            self.take(claimed, partitions);
+        }
+        Ok(())
+    }
+
+    pub(super) fn member(&self) -> Option<&str> {
+        self.membership.as_ref().map(|membership| membership.member.as_str())
+    }
+
+    /// To be kept while the application polls.
+    pub(super) fn polling(&self) -> Option<Polling> {
+        let polls = Arc::clone(&self.membership.as_ref()?.polls);
+        polls.begin();
+        Some(Polling { polls, env: Arc::clone(&self.context.env) })
+    }
+
+    /// Whether all partitions that the group gives to this member are being read.
+    pub(super) fn is_settled(&self, partitions: &Partitions) -> bool {
+        let Some(membership) = &self.membership else { return true };
+        let view = membership.view.borrow();
+        let given = view.state.partitions_of(&membership.member).count();
+        view.is_in(&membership.member) && self.claiming.is_empty() && given == partitions.len()
+    }
+
+    /// Waits for something that [`tend`](Self::tend) has to look at.
+    pub(super) async fn news(&mut self) {
+        if !self.inbox.is_empty() {
+            return;
+        }
+        let event = async { self.receiver.recv().await };
+        let changed = async {
+            if let Some(membership) = &mut self.membership
+                && membership.view.changed().await.is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        };
+        if let futures_util::future::Either::Left((Some(event), _)) =
+            select(pin!(event), pin!(changed)).await
+        {
+            self.inbox.push_back(event);
+        }
+    }
+
+    /// How long until something is to be done that nothing wakes for.
+    pub(super) fn idle_for(&self, partitions: &Partitions) -> Option<Duration> {
+        let interval = self.auto_commit?;
+        if self.committing || self.dirty(partitions).next().is_none() {
+            return None;
+        }
+        let due = self.committed_at + interval;
+        Some(due.saturating_sub(self.context.env.monotonic()))
+    }
+
+    /// Does what is to be done. Nothing here waits, so nothing is left half done.
+    pub(super) fn tend(&mut self, partitions: &mut Partitions) -> Result<()> {
+        let mut failure = self.take_events(partitions);
+        if let Some(error) = self.follow_group(partitions) {
+            failure = Some(error);
+        }
+        self.commit_by_itself(partitions);
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn take_events(&mut self, partitions: &mut Partitions) -> Option<Error> {
+        let mut failure = None;
+        let mut fresh = Vec::new();
+        while let Some(event) = self.inbox.pop_front().or_else(|| self.receiver.try_recv().ok()) {
+            match event {
+                Event::Claimed { task, id, result } => {
+                    self.tasks.remove(&task);
+                    self.claiming.remove(&id);
+                    match *result {
+                        Ok(Some(claimed)) => fresh.push(self.take(claimed, partitions)),
+                        Ok(None) => {}
+                        Err(error) => failure = Some(error),
+                    }
+                }
+                Event::Released { task, result } => {
+                    self.tasks.remove(&task);
+                    if let Err(error) = result {
+                        tracing::warn!(group = %self.group, %error, "a partition was not released");
+                    }
+                }
+                Event::Committed { task, results } => {
+                    self.tasks.remove(&task);
+                    self.committing = false;
+                    for (index, offset, result) in results {
+                        if let Err(error) = &result {
+                            tracing::warn!(group = %self.group, %error, "an automatic commit");
+                        }
+                        self.note_commit(index, offset, &result);
+                    }
+                }
+            }
+        }
+        if let (Some(listener), false) = (&self.listener.0, fresh.is_empty()) {
+            listener.assigned(&fresh);
+        }
+        failure
+    }
+
+    /// Begins to read a partition that was claimed.
+    fn take(&mut self, claimed: Claimed, partitions: &mut Partitions) -> PartitionPosition {
+        let Claimed { offsets, committed, assigned, incarnation } = claimed;
+        let index = self.next_task as usize;
+        self.next_task += 1;
+        let began = assigned.place.offset;
+        let offsets = Arc::new(offsets);
+        self.owned.insert(index, Owned { offsets, incarnation, committed, began, fenced: false });
+        let at = position(&assigned, began);
+        partitions.insert(index, assigned);
+        at
+    }
+
+    /// Brings partitions in line with the group's log.
+    fn follow_group(&mut self, partitions: &mut Partitions) -> Option<Error> {
+        let (mut lost, mut revoked) = (Vec::new(), Vec::new());
+        let mut wanted = Vec::new();
+        let mut failure = None;
+        match &mut self.membership {
+            None => {
+                lost.extend(self.owned.iter().filter(|(_, owned)| owned.fenced).map(|(i, _)| *i));
+                if !lost.is_empty() {
+                    failure = Some(Error::new(
+                        ErrorKind::Fenced,
+                        format!("group {}: another consumer has taken a partition", self.group),
+                    ));
+                }
+            }
+            Some(membership) => {
+                let view = membership.view.borrow_and_update();
+                let member = &membership.member;
+                if let Standing::Stopped(error) = &view.standing {
+                    failure = Some(error.clone());
+                }
+                for (index, owned) in &self.owned {
+                    let Some(assigned) = partitions.get(index) else { continue };
+                    let id = &assigned.log.id;
+                    if owned.fenced || owned.incarnation != view.incarnation || !view.is_in(member)
+                    {
+                        lost.push(*index);
+                    } else if !view.gives(member, &id.topic, id.incarnation, id.partition) {
+                        revoked.push(*index);
+                    }
+                }
+                if view.is_in(member) {
+                    let taken: HashSet<&LogId> = self
+                        .owned
+                        .keys()
+                        .filter(|index| !lost.contains(index) && !revoked.contains(index))
+                        .filter_map(|index| Some(&partitions.get(index)?.log.id))
+                        .collect();
+                    for (topic, shape, partition) in view.state.partitions_of(member) {
+                        let id = LogId {
+                            topic: topic.into(),
+                            incarnation: shape.incarnation,
+                            partition,
+                            part: LogPart::Records,
+                        };
+                        if !taken.contains(&id) && !self.claiming.contains(&id) {
+                            wanted.push((id, Arc::clone(&view.incarnation)));
+                        }
+                    }
+                }
+            }
+        }
+        self.drop_lost(&lost, partitions);
+        self.release(&revoked, partitions);
+        for (id, incarnation) in wanted {
+            self.begin_claim(id, incarnation);
+        }
+        failure
+    }
+
+    fn begin_claim(&mut self, id: LogId, incarnation: Arc<str>) {
+        let Some(membership) = &self.membership else { return };
+        let ground = Ground::Member {
+            member: membership.member.clone(),
+            incarnation,
+            view: membership.view.clone(),
+        };
+        self.claiming.insert(id.clone());
+        let work = claim(
+            Arc::clone(&self.context),
+            Arc::clone(&self.group),
+            id.clone(),
+            self.config.clone(),
+            ground,
+            Arc::clone(&self.permits),
+        );
+        self.spawn(Box::pin(work), |task, result| Event::Claimed {
+            task,
+            id,
+            result: Box::new(result),
+        });
+    }
+
+    fn drop_lost(&mut self, lost: &[usize], partitions: &mut Partitions) {
+        let positions =
+            self.forget(lost, partitions).into_iter().map(|(_, at)| at).collect::<Vec<_>>();
+        if let (Some(listener), false) = (&self.listener.0, positions.is_empty()) {
+            listener.lost(&positions);
+        }
+    }
+
+    /// Gives partitions up, each with a last commit.
+    fn release(&mut self, revoked: &[usize], partitions: &mut Partitions) {
+        for (offsets, commit) in self.give_up(revoked, partitions) {
+            let work = async move { offsets.release(commit).await };
+            self.spawn(Box::pin(work), |task, result| Event::Released { task, result });
+        }
+    }
+
+    /// Stops reading partitions, and says with what commit each is to be released.
+    fn give_up(
+        &mut self,
+        revoked: &[usize],
+        partitions: &mut Partitions,
+    ) -> Vec<(Arc<OwnedOffsets>, LastCommit)> {
+        let gone = self.forget(revoked, partitions);
+        if gone.is_empty() {
+            return Vec::new();
+        }
+        let positions: Vec<PartitionPosition> = gone.iter().map(|(_, at)| at.clone()).collect();
+        let said = self.listener.0.as_ref().map_or_else(Vec::new, |l| l.revoked(&positions));
+        let auto = self.auto_commit.is_some();
+        let commit_of = |owned: &Owned, at: &PartitionPosition| {
+            let said = said.iter().find(|s| s.topic == *at.topic && s.partition == at.partition);
+            match said {
+                Some(commit) => Some((commit.offset.max(0), commit.metadata.clone())),
+                // What was not read on is committed already.
+                None if auto && at.offset != owned.began.max(owned.committed.unwrap_or(0)) => {
+                    Some((at.offset, None))
+                }
+                None => None,
+            }
+        };
+        gone.into_iter()
+            .map(|(owned, at)| {
+                let commit = commit_of(&owned, &at);
+                (owned.offsets, commit)
+            })
+            .collect()
+    }
+
+    fn forget(
+        &mut self,
+        indexes: &[usize],
+        partitions: &mut Partitions,
+    ) -> Vec<(Owned, PartitionPosition)> {
+        let both = |index: &usize| {
+            let (owned, assigned) = (self.owned.remove(index)?, partitions.remove(index)?);
+            let at = position(&assigned, assigned.place.offset);
+            Some((owned, at))
+        };
+        indexes.iter().filter_map(both).collect()
+    }
+
+    /// The partitions that were read on since the last commit.
+    fn dirty<'a>(
+        &'a self,
+        partitions: &'a Partitions,
+    ) -> impl Iterator<Item = (usize, &'a Owned, i64)> {
+        self.owned.iter().filter_map(|(index, owned)| {
+            let at = partitions.get(index)?.place.offset;
+            let same = match owned.committed {
+                Some(committed) => committed == at,
+                None => owned.began == at,
+            };
+            (!same && !owned.fenced).then_some((*index, owned, at))
+        })
+    }
+
+    fn commits(&self, partitions: &Partitions) -> Vec<Commit> {
+        let commit = |(index, owned, offset): (usize, &Owned, i64)| Commit {
+            index,
+            offsets: Arc::clone(&owned.offsets),
+            ticket: owned.offsets.ticket(),
+            offset,
+            metadata: None,
+        };
+        self.dirty(partitions).map(commit).collect()
+    }
+
+    fn commit_by_itself(&mut self, partitions: &Partitions) {
+        if self.idle_for(partitions).is_some_and(|wait| wait.is_zero()) {
+            self.commit_in_background(partitions);
+        }
+    }
+
+    /// Begins to commit where every partition is now.
+    pub(super) fn commit_in_background(&mut self, partitions: &Partitions) {
+        let commits = self.commits(partitions);
+        self.committed_at = self.context.env.monotonic();
+        if commits.is_empty() {
+            return;
+        }
+        self.committing = true;
+        self.spawn(Box::pin(commit_all(commits)), |task, results| Event::Committed {
+            task,
+            results,
+        });
+    }
+
+    /// Commits where every partition is now.
+    pub(super) async fn commit(&mut self, partitions: &Partitions) -> Result<()> {
+        self.committed_at = self.context.env.monotonic();
+        let commits = self.commits(partitions);
+        self.commit_these(commits).await
+    }
+
+    /// Commits what the application says.
+    pub(super) async fn commit_offsets(
+        &mut self,
+        offsets: Vec<OffsetCommit>,
+        partitions: &Partitions,
+    ) -> Result<()> {
+        let mut commits = Vec::new();
+        for wanted in offsets {
+            wanted.check()?;
+            let OffsetCommit { topic, partition, offset, metadata } = wanted;
+            let found = self.owned.iter().find(|(index, _)| {
+                partitions.get(index).is_some_and(|assigned| {
+                    *assigned.log.id.topic == *topic && assigned.log.id.partition == partition
+                })
+            });
+            let Some((index, owned)) = found else {
+                return Err(Error::new(
+                    ErrorKind::Fenced,
+                    format!(
+                        "group {}: topic {topic} partition {partition} is not this consumer's (any \
+                         more); its records will be delivered to whoever has it",
+                        self.group
+                    ),
+                ));
+            };
+            let offsets = Arc::clone(&owned.offsets);
+            let ticket = offsets.ticket();
+            commits.push(Commit { index: *index, offsets, ticket, offset, metadata });
+        }
+        self.commit_these(commits).await
+    }
+
+    async fn commit_these(&mut self, commits: Vec<Commit>) -> Result<()> {
+        let mut failure: Option<Error> = None;
+        for (index, offset, result) in commit_all(commits).await {
+            self.note_commit(index, offset, &result);
+            if let Err(error) = result {
+                failure = failure.filter(|f| f.kind() == ErrorKind::Fenced).or(Some(error));
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn note_commit(&mut self, index: usize, offset: i64, result: &Result<()>) {
+        if let Some(owned) = self.owned.get_mut(&index) {
+            match result {
+                Ok(()) => owned.committed = Some(offset),
+                Err(error) => owned.fenced |= error.kind() == ErrorKind::Fenced,
+            }
+        }
+    }
+
+    /// What is committed in the partitions that this consumer has.
+    pub(super) async fn committed(&self, partitions: &Partitions) -> Vec<CommittedOffset> {
+        let mut all = Vec::new();
+        for (index, owned) in &self.owned {
+            let Some(assigned) = partitions.get(index) else { continue };
+            let id = &assigned.log.id;
+            let state = owned.offsets.committed().await;
+            all.extend(CommittedOffset::of(&id.topic, id.partition, state));
+        }
+        all
+    }
+
+    /// Commits if that is done by itself, gives everything up, and leaves.
+    pub(super) async fn close(mut self, partitions: &mut Partitions) -> Result<()> {
+        let all: Vec<usize> = self.owned.keys().copied().collect();
+        let releases = self.give_up(&all, partitions);
+        let released: Vec<Result<()>> = futures_util::stream::iter(releases)
+            .map(|(offsets, commit)| async move { offsets.release(commit).await })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        if let Some(membership) = &self.membership {
+            membership.leave().await?;
+        }
+        released.into_iter().collect()
+    }
+
+    /// Runs a task, and has it say what it came to.
+    fn spawn<T: Send + 'static>(
+        &mut self,
+        work: BoxFuture<'static, T>,
+        event: impl FnOnce(u64, T) -> Event + Send + 'static,
+    ) {
+        let task = self.next_task;
+        self.next_task += 1;
+        let (handle, registration) = AbortHandle::new_pair();
+        let sender = self.sender.clone();
+        let work = async move {
+            let done = work.await;
+            sender.send(event(task, done)).await.ok();
+        };
+        self.context.env.spawn(Box::pin(async move {
+            Abortable::new(work, registration).await.ok();
+        }));
+        self.tasks.insert(task, handle);
+    }
+}
+
+async fn commit_all(commits: Vec<Commit>) -> Vec<(usize, i64, Result<()>)> {
+    futures_util::stream::iter(commits)
+        .map(|commit| async move {
+            let Commit { index, offsets, ticket, offset, metadata } = commit;
+            (index, offset, offsets.commit(ticket, offset, metadata).await)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await
+}
+
+/// Claims a partition and finds where to begin.
+async fn claim(
+    context: Arc<Context>,
+    group: Arc<str>,
+    id: LogId,
+    mut config: Config,
+    ground: Ground,
+    permits: Arc<Semaphore>,
+) -> Result<Option<Claimed>> {
+    let claimed = OwnedOffsets::claim(&context, &group, id.clone(), &ground, &permits).await?;
+    let Some(offsets) = claimed else { return Ok(None) };
+    let committed = offsets.committed().await.offset;
+    if let Some(offset) = committed {
+        config.start = Start::Offset(offset);
+    }
+    let began = begin(&context, &offsets, id, &config, committed, &permits).await;
+    match began {
+        Ok((committed, assigned)) => {
+            let incarnation = match &ground {
+                Ground::Member { incarnation, .. } => Arc::clone(incarnation),
+                Ground::Alone { .. } => "".into(),
+            };
+            Ok(Some(Claimed { offsets, committed, assigned, incarnation }))
+        }
+        Err(error) => {
+            offsets.release(None).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn begin(
+    context: &Context,
+    offsets: &OwnedOffsets,
+    id: LogId,
+    config: &Config,
+    committed: Option<i64>,
+    permits: &Semaphore,
+) -> Result<(Option<i64>, Assigned)> {
+    let log = context.log(id, READING);
+    let mut tries = 0;
+    loop {
+        let permit = permits.acquire().await;
+        let begun = async {
+            let assigned = Assigned::find(Arc::clone(&log), config).await?;
+            // Else what comes between this and the first commit would be skipped by whoever is next.
+            if committed.is_none() && config.start != Start::Earliest {
+                let began = assigned.place.offset;
+                offsets.commit(offsets.ticket(), began, None).await?;
+                return Ok((Some(began), assigned));
+            }
+            Ok((committed, assigned))
+        };
+        let begun = begun.await;
+        drop(permit);
+        match begun {
+            Err(error) if Error::is_retriable(&error) => {
+                tries += 1;
+                context.store.back_off(tries).await;
+            }
+            other => return other,
+        }
+    }
+}
