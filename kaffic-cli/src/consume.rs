@@ -19,6 +19,8 @@ const AT_A_TIME: usize = 4096;
 const BYTES_AT_A_TIME: usize = 1 << 20;
 /// How long to wait for records when there is nothing to print meanwhile.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// How often a member of a group shows that it lives.
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3);
 
 const AFTER_HELP: &str = "\
 Records of a partition come in the order of their offsets. Without --follow it ends at the end
@@ -36,6 +38,7 @@ Formats:
 Examples:
   kaffic consume orders --from last:10 --format json
   kaffic consume orders --follow --from latest
+  kaffic consume orders --group billing --follow
   kaffic consume orders --from time:2026-01-31T00:00:00Z --until time:2026-02-01T00:00:00Z
   kaffic consume orders --partition 0 --from offset:5000 --max 100 --format text";
 
@@ -58,6 +61,16 @@ pub(crate) struct Args {
     /// End after N records
     #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = units::number::<u64>)]
     max: Option<u64>,
+    /// Be one of this group: go on where it has committed, and share the partitions with its other
+    /// members. What was printed is committed every 5 seconds and at the end
+    #[arg(long, short = 'g', value_name = "GROUP")]
+    group: Option<String>,
+    /// The member's own name in the group, under which it keeps its partitions if it returns
+    #[arg(long, value_name = "NAME", requires = "group", conflicts_with = "partition")]
+    member: Option<String>,
+    /// After how long a silence the group takes this member for dead
+    #[arg(long, value_name = "DURATION", default_value = "45s", requires = "group", value_parser = units::duration)]
+    session_timeout: Duration,
     /// Go on waiting for new records
     #[arg(long, short = 'f')]
     follow: bool,
@@ -92,8 +105,13 @@ pub(crate) async fn run(store: &Place, args: Args, interrupt: Interrupt) -> Resu
     let mut out = Output::stdout();
     let printed = print(&mut consumer, &args, &interrupt, &mut out).await;
     match printed {
+        // Whoever is next in the group gets again what nobody read here.
         Err(Stop::OutputClosed) => Err(Stop::OutputClosed),
-        other => out.flush().and(other),
+        other => {
+            out.flush()?;
+            let closed = consumer.close().await;
+            other.and(closed.map_err(Stop::from))
+        }
     }
 }
 
@@ -109,7 +127,16 @@ async fn consumer(store: &Place, args: &Args) -> Result<Consumer, Stop> {
         (false, None | Some(Until::Offset(_))) => Until::Latest,
         (false, Some(until)) => until,
     };
-    let builder = builder.start(args.from).until(until).reset(args.on_expired.into());
+    let mut builder = builder.start(args.from).until(until).reset(args.on_expired.into());
+    if let Some(group) = &args.group {
+        let heartbeat = LONGEST_HEARTBEAT.min(args.session_timeout / 3);
+        builder = builder.group(group).session_timeout(args.session_timeout);
+        builder = builder.heartbeat_interval(heartbeat);
+        if let Some(name) = &args.member {
+            builder = builder.member_name(name);
+        }
+        return Ok(builder.build().await?);
+    }
     let mut consumer = builder.build().await?;
     if let Start::Offset(offset) = args.from {
         start_beyond(&mut consumer, offset).await?;
@@ -154,6 +181,10 @@ async fn print(
     let mut portion = 1;
     while count < max {
         let at_most = portion.min(usize::try_from(max - count).unwrap_or(usize::MAX));
+        // A poll commits what was returned before, so that has to be printed.
+        if args.group.is_some() {
+            out.flush()?;
+        }
         // What is not printed yet must not wait for what may never come.
         let wait = if out.is_empty() { IDLE_WAIT } else { Duration::ZERO };
         let polled = tokio::select! {
@@ -202,7 +233,11 @@ struct Range {
 
 impl Range {
     fn of(args: &Args) -> Self {
-        let from = if let Start::Offset(offset) = args.from { offset } else { 0 };
+        let from = match args.from {
+            // With a group that is only where to begin if it has committed nothing.
+            Start::Offset(offset) if args.group.is_none() => offset,
+            _ => 0,
+        };
         let until = if let Some(Until::Offset(offset)) = args.until { offset } else { i64::MAX };
         Self { from, until, ended: HashSet::new() }
     }

@@ -8,6 +8,7 @@ mod compact;
 mod consume;
 mod doctor;
 mod format;
+mod group;
 mod input;
 mod output;
 mod position;
@@ -59,6 +60,9 @@ enum Command {
     /// Create, list, describe and delete topics
     #[command(subcommand)]
     Topic(topic::Command),
+    /// List, describe, reset and delete consumer groups
+    #[command(subcommand)]
+    Group(group::Command),
     /// Append lines of standard input or of a file to a topic
     Produce(produce::Args),
     /// Print the records of a topic
@@ -120,6 +124,7 @@ async fn run(cli: Cli) -> Result<(), Stop> {
     let store = store::Place::new(cli.store, cli.store_option)?;
     match cli.command {
         Command::Topic(command) => interrupt.cut(topic::run(&store, command)).await,
+        Command::Group(command) => interrupt.cut(group::run(&store, command)).await,
         Command::Produce(args) => produce::run(&store, args, interrupt).await,
         Command::Consume(args) => consume::run(&store, args, interrupt).await,
         Command::Verify(args) => interrupt.cut(verify::run(&store, args)).await,

@@ -1,7 +1,7 @@
 //! Where a read starts and where it ends, as written on the command line.
 
 use crate::units;
-use kaffic_core::{Start, Until};
+use kaffic_core::{ResetTo, Start, Until};
 
 /// The argument of `--from`.
 pub(crate) fn start(text: &str) -> Result<Start, String> {
@@ -28,6 +28,20 @@ pub(crate) fn until(text: &str) -> Result<Until, String> {
     }
 }
 
+/// The argument of `--to`.
+pub(crate) fn reset(text: &str) -> Result<ResetTo, String> {
+    match text.split_once(':') {
+        None if text == "earliest" => Ok(ResetTo::Earliest),
+        None if text == "latest" => Ok(ResetTo::Latest),
+        Some(("offset", offset)) => parse_offset(offset).map(ResetTo::Offset),
+        Some(("time", time)) => units::rfc3339(time).map(ResetTo::Timestamp),
+        Some(("shift", by)) => {
+            by.parse().map(ResetTo::Shift).map_err(|_| format!("{by:?} is not a number of offsets"))
+        }
+        _ => Err("write earliest, latest, offset:N, time:RFC3339 or shift:N".to_owned()),
+    }
+}
+
 fn parse_offset(text: &str) -> Result<i64, String> {
     match text.parse() {
         Ok(offset) if offset >= 0 => Ok(offset),
@@ -48,6 +62,17 @@ mod tests {
         assert_eq!(start("time:1970-01-01T00:00:01Z"), Ok(Start::Timestamp(1000)));
         for bad in ["", "first", "offset", "offset:-1", "offset:x", "last:-1", "time:noon"] {
             assert!(start(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn resets() {
+        assert_eq!(reset("latest"), Ok(ResetTo::Latest));
+        assert_eq!(reset("shift:-100"), Ok(ResetTo::Shift(-100)));
+        assert_eq!(reset("offset:42"), Ok(ResetTo::Offset(42)));
+        assert_eq!(reset("time:1970-01-01T00:00:01Z"), Ok(ResetTo::Timestamp(1000)));
+        for bad in ["", "first", "last:10", "offset:-1", "shift:x"] {
+            assert!(reset(bad).is_err(), "{bad}");
         }
     }
 

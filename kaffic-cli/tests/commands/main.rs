@@ -7,6 +7,7 @@ mod bench;
 mod compact;
 mod consume;
 mod general;
+mod group;
 mod produce;
 #[path = "../support/mod.rs"]
 mod support;
