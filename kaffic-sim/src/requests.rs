@@ -14,11 +14,27 @@ use std::task::Waker;
 /// What is asked of the store.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Put { key: String, bytes: Bytes },
-    Get { key: String },
-    List { dir: String },
-    ListDeep { dir: String },
-    Delete { key: String },
+    Put {
+        key: String,
+        bytes: Bytes,
+    },
+    /// A put in place of what is there.
+    Overwrite {
+        key: String,
+        bytes: Bytes,
+    },
+    Get {
+        key: String,
+    },
+    List {
+        dir: String,
+    },
+    ListDeep {
+        dir: String,
+    },
+    Delete {
+        key: String,
+    },
 }
 
 /// What the store says.
@@ -72,6 +88,7 @@ impl Request {
     fn words(&self) -> (&'static str, &str) {
         match self {
             Self::Put { key, .. } => ("put", key),
+            Self::Overwrite { key, .. } => ("overwrite", key),
             Self::Get { key } => ("get", key),
             Self::List { dir } => ("list", dir),
             Self::ListDeep { dir } => ("list deep", dir),
@@ -84,7 +101,7 @@ impl State {
     /// Sends a request.
     pub(crate) fn send(&mut self, actor: ActorId, request: Request, waker: Waker) -> u32 {
         let op = self.ops.len() as u32;
-        let put = matches!(request, Request::Put { .. });
+        let put = matches!(request, Request::Put { .. } | Request::Overwrite { .. });
         let latency = self.setting.latency;
         let chance = if put { self.setting.put_fault } else { self.setting.read_fault };
         let spared = self.actors[actor as usize].role == Role::Steady;
@@ -163,6 +180,11 @@ impl State {
                     return Reply::Exists;
                 }
                 self.tell_oracle(key, bytes, stamp);
+                Reply::Created
+            }
+            Request::Overwrite { key, bytes } => {
+                self.disk.remove(key);
+                self.disk.create(key, bytes.clone(), self.now);
                 Reply::Created
             }
             Request::Get { key } => match self.disk.get(key) {
@@ -342,6 +364,6 @@ impl State {
 
 impl Request {
     fn changes_anything(&self) -> bool {
-        matches!(self, Self::Put { .. } | Self::Delete { .. })
+        matches!(self, Self::Put { .. } | Self::Overwrite { .. } | Self::Delete { .. })
     }
 }

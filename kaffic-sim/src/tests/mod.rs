@@ -4,5 +4,6 @@
 mod determinism;
 mod fairness;
 mod fork;
+mod groups;
 mod mutations;
 mod toy;

@@ -1,0 +1,44 @@
+//! Groups hold together whatever happens, and what is to be seen of that was seen.
+
+use crate::{Config, Fault, group};
+use kaffic_core::env::Rule;
+
+/// In 1015 a heartbeat that took too long lost what had been read of the group's log.
+const SEEDS: [u64; 41] = {
+    let mut seeds = [1015; 41];
+    let mut n = 0;
+    while n < 40 {
+        seeds[n] = n as u64;
+        n += 1;
+    }
+    seeds
+};
+
+#[test]
+fn groups_hold_together() {
+    let (mut fenced, mut claims, mut pauses) = (0, 0, 0);
+    for seed in SEEDS {
+        let run = group(seed, &Config::default());
+        assert_eq!(run.violation, None, "{run}");
+        fenced += run.fenced;
+        claims += run.claims;
+        pauses += run.faults.of(Fault::Pause) + run.faults.of(Fault::Crash);
+    }
+    assert!(fenced > 0 && claims > 400 && pauses > 40, "{fenced} {claims} {pauses}");
+}
+
+#[test]
+fn a_commit_that_does_not_mind_claims_is_noticed() {
+    let config = Config { without: Some(Rule::CommitsMeetClaims), ..Config::default() };
+    let found = (0..200).find_map(|seed| group(seed, &config).violation);
+    assert!(found.as_ref().is_some_and(|what| what.contains("after another")), "{found:?}");
+}
+
+#[test]
+#[ignore = "many more seeds, to be run by hand"]
+fn groups_hold_together_for_long() {
+    for seed in 1_000..1_600 {
+        let run = group(seed, &Config::default());
+        assert_eq!(run.violation, None, "{run}");
+    }
+}
