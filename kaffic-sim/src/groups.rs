@@ -11,6 +11,7 @@ use crate::config::{Config, Setting};
 use crate::executor::Executor;
 use crate::faults::FaultCounts;
 use crate::process::{Process, Program};
+use crate::report::in_threads;
 use crate::world::{EPOCH_MS, Role, State, World};
 use kaffic_core::{
     Consumer, ErrorKind, MinExpiry, OffsetCommit, PartitionPosition, RangeAssignor, Record,
@@ -40,6 +41,10 @@ const QUIET_MS: i64 = 10 * 60_000;
 /// What a run of a group came to.
 #[derive(Debug, Clone, Default)]
 pub struct GroupRun {
+    /// Runs.
+    pub runs: u64,
+    /// Runs in which something did not hold.
+    pub failed: u64,
     /// Claims of partitions.
     pub claims: u64,
     /// Commits, those of releases among them.
@@ -58,10 +63,10 @@ pub struct GroupRun {
 
 impl fmt::Display for GroupRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { claims, commits, fenced, deliveries, generations, .. } = self;
+        let Self { runs, claims, commits, fenced, deliveries, generations, .. } = self;
         write!(
             f,
-            "{generations} generations, {claims} claims, {commits} commits, {fenced} fenced, \
+            "{runs} schedules of groups, {generations} generations, {claims} claims, {commits} commits, {fenced} fenced, \
              {deliveries} deliveries"
         )
     }
@@ -86,6 +91,31 @@ fn heard(ear: &Ear) -> MutexGuard<'_, Heard> {
     ear.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl GroupRun {
+    fn merge(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.failed += other.failed;
+        self.claims += other.claims;
+        self.commits += other.commits;
+        self.fenced += other.fenced;
+        self.deliveries += other.deliveries;
+        self.generations += other.generations;
+        self.faults.merge(&other.faults);
+        if self.violation.is_none() {
+            self.violation = other.violation;
+        }
+    }
+}
+
+/// Runs seeds in `threads` threads, and sums up. Stops early after the first violation if `stop` says so.
+pub fn groups(seeds: &[u64], config: &Config, threads: usize, stop: bool) -> GroupRun {
+    let mut sum = GroupRun::default();
+    for run in in_threads(seeds, threads, stop, |seed| group(seed, config), |run| run.failed > 0) {
+        sum.merge(run);
+    }
+    sum
+}
+
 /// Runs a seed.
 pub fn group(seed: u64, config: &Config) -> GroupRun {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -106,7 +136,7 @@ pub fn group(seed: u64, config: &Config) -> GroupRun {
     let ear = Ear::default();
     let ran = catch_unwind(AssertUnwindSafe(|| tell(&mut executor, members, &ear)));
     let state = world.lock();
-    let mut run = GroupRun { faults: state.counts, ..GroupRun::default() };
+    let mut run = GroupRun { runs: 1, faults: state.counts, ..GroupRun::default() };
     let told = heard(&ear);
     run.fenced = told.fenced;
     run.deliveries = told.delivered.values().sum();
@@ -117,6 +147,7 @@ pub fn group(seed: u64, config: &Config) -> GroupRun {
         (Ok(None), None) => judged.err(),
         (Ok(Some(stuck)), None) => Some(judged.err().unwrap_or(stuck)),
     };
+    run.failed = u64::from(violation.is_some());
     run.violation = violation.map(|what| format!("seed {seed}: {what}"));
     run
 }
@@ -233,10 +264,18 @@ async fn live(process: &Process, number: u32, ear: &Ear) {
         };
         let mut turns = 20 + process.below(200);
         // In the quiet end it stays.
+        let mut fenced = 0;
         while turns > 0 || process.world().quiet {
             turns = turns.saturating_sub(1);
-            if let Err(error) = turn(process, &mut consumer, ear).await {
+            let error = turn(process, &mut consumer, ear).await.err();
+            let was_fenced = error.as_ref().is_some_and(|e| e.kind() == ErrorKind::Fenced);
+            fenced = if was_fenced { fenced + 1 } else { 0 };
+            if let Some(error) = error {
                 match error.kind() {
+                    ErrorKind::Fenced if fenced > 100 => {
+                        heard(ear).strange.get_or_insert(format!("again and again: {error}"));
+                        return;
+                    }
                     ErrorKind::Fenced => heard(ear).fenced += 1,
                     _ if is_explained(&error) => {}
                     _ => {

@@ -37,7 +37,7 @@ mod world;
 pub use config::{Config, RULES};
 pub use fairness::{Shares, share};
 pub use faults::{Fault, FaultCounts};
-pub use groups::{GroupRun, group};
+pub use groups::{GroupRun, group, groups};
 pub use regressions::REGRESSIONS;
 pub use report::{Report, run_many};
 pub use run::{Outcome, Violation, run};

@@ -33,6 +33,9 @@ struct Args {
     /// Instead, let ten busy writers share a log without faults, and one alone, for 20 s.
     #[arg(long)]
     fairness: bool,
+    /// Instead, runs of consumer groups.
+    #[arg(long)]
+    groups: bool,
     /// Worlds at once.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -57,6 +60,21 @@ fn fairness(seed: u64) -> ExitCode {
     if holds && part >= 70 && even >= 0.9 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Consumer groups, whose members come, go and die.
+fn groups(args: &Args, config: &Config) -> ExitCode {
+    let seeds: Vec<u64> = match args.seed {
+        Some(seed) => vec![seed],
+        None => (args.start..args.start + args.seeds).collect(),
+    };
+    let sum = kaffic_sim::groups(&seeds, config, args.threads, !args.all);
+    println!("{sum}");
+    if let Some(violation) = &sum.violation {
+        println!("{violation}");
+    }
+    println!("{} passed, {} failed", sum.runs - sum.failed, sum.failed);
+    if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 #[expect(clippy::disallowed_methods, reason = "it measures itself, in real time")]
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -64,6 +82,9 @@ fn main() -> ExitCode {
     config.bias = config.bias.or(args.bias);
     if args.fairness {
         return fairness(args.seed.unwrap_or(args.start));
+    }
+    if args.groups {
+        return groups(&args, &config);
     }
     if let Some(seed) = args.seed {
         config.trace = args.trace;

@@ -6,7 +6,7 @@ use crate::faults::{Fault, FaultCounts};
 use crate::run::{Outcome, Violation, run};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The sum of many runs.
 #[derive(Debug, Clone, Default)]
@@ -113,28 +113,49 @@ impl fmt::Display for Report {
 
 /// Runs seeds in `threads` threads. Stops early after the first violation if `stop` says so.
 pub fn run_many(seeds: &[u64], config: &Config, threads: usize, stop: bool) -> Report {
-    let next = AtomicU64::new(0);
-    let failed = AtomicU64::new(0);
-    let work = || {
+    let mut sum = Report::default();
+    let one = |seed| {
         let mut report = Report::default();
-        while !(stop && failed.load(Ordering::Relaxed) > 0) {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(seed) = seeds.get(number as usize) else { break };
-            report.add(run(*seed, config));
-            failed.fetch_add(u64::from(report.failed > 0), Ordering::Relaxed);
-        }
+        report.add(run(seed, config));
         report
     };
-    let mut sum = Report::default();
+    for report in in_threads(seeds, threads, stop, one, |report| report.failed > 0) {
+        sum.merge(report);
+    }
+    sum.violations.sort_by_key(|violation| violation.seed);
+    sum
+}
+
+/// Does something for each seed in `threads` threads, until one has failed if `stop` says so.
+pub(crate) fn in_threads<T: Send>(
+    seeds: &[u64],
+    threads: usize,
+    stop: bool,
+    run: impl Fn(u64) -> T + Sync,
+    has_failed: impl Fn(&T) -> bool + Sync,
+) -> Vec<T> {
+    let next = AtomicU64::new(0);
+    let failed = AtomicBool::new(false);
+    let work = || {
+        let mut done = Vec::new();
+        while !(stop && failed.load(Ordering::Relaxed)) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(seed) = seeds.get(number as usize) else { break };
+            let ran = run(*seed);
+            failed.fetch_or(has_failed(&ran), Ordering::Relaxed);
+            done.push(ran);
+        }
+        done
+    };
+    let mut all = Vec::new();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
         for thread in threads {
             match thread.join() {
-                Ok(report) => sum.merge(report),
+                Ok(done) => all.extend(done),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
     });
-    sum.violations.sort_by_key(|violation| violation.seed);
-    sum
+    all
 }

@@ -140,6 +140,7 @@ impl Membership {
             context: Arc::clone(context),
             member: member.clone(),
             incarnation: nonce(&*env).into(),
+            was: None,
             newest: None,
             beat: 0,
             watch: Watch::default(),
@@ -175,6 +176,8 @@ struct Worker {
     config: MemberConfig,
     member: String,
     incarnation: Arc<str>,
+    /// What it was before it began to join anew, until that is known to have succeeded.
+    was: Option<Arc<str>>,
     journal: Journal<GroupState>,
     newest: Option<Entry<GroupState>>,
     beat: u64,
@@ -274,7 +277,11 @@ impl Worker {
         let silent = self.beat_and_look().await?;
         let here = self.newest.as_ref().and_then(|e| e.state.members.get(&self.member));
         match here {
-            Some(here) if *here.incarnation == *self.incarnation => {}
+            Some(here) if *here.incarnation == *self.incarnation => self.was = None,
+            // It could not take its earlier self out, or has not replaced it yet.
+            Some(here) if self.was.as_deref() == Some(&*here.incarnation) => {
+                return self.join_anew().await;
+            }
             Some(_) => return Err(self.replaced()),
             None => {
                 tracing::warn!(group = %self.config.group, member = %self.member, "taken for dead");
@@ -398,9 +405,14 @@ impl Worker {
     }
 
     async fn join_anew(&mut self) -> Result<()> {
-        self.incarnation = nonce(&*self.context.env).into();
+        if self.was.is_none() {
+            let incarnation = nonce(&*self.context.env).into();
+            self.was = Some(std::mem::replace(&mut self.incarnation, incarnation));
+        }
         self.read().await?;
-        self.join().await
+        self.join().await?;
+        self.was = None;
+        Ok(())
     }
 
     async fn join(&mut self) -> Result<()> {
