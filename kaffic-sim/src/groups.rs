@@ -4,8 +4,8 @@
 //! * Of a partition's owners only one at a time commits: after the next claim nothing of an earlier
 //!   one is in the offsets, and every commit that was acknowledged is.
 //! * A committed offset never goes back by itself.
-//! * When all is quiet every partition has one owner, members have as many as others or one more,
-//!   every record was delivered, and all is committed.
+//! * When all is quiet every partition has one owner, members have as many of each topic as others or
+//!   one more, every record was delivered, and all is committed.
 
 use crate::config::{Config, Setting};
 use crate::executor::Executor;
@@ -26,8 +26,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-const TOPIC: &str = "g";
-const PARTITIONS: u32 = 5;
+/// The topics and their partitions. All fit the members' pattern; the second comes late, so that for a
+/// while some members know of it and others do not.
+const TOPICS: [(&str, u32); 2] = [("g", 4), ("g-late", 3)];
+/// In which round the second topic comes.
+const LATE: i64 = 4;
 /// How many records each partition gets.
 const RECORDS: i64 = 12;
 const SESSION: Duration = Duration::from_secs(12);
@@ -72,15 +75,27 @@ impl fmt::Display for GroupRun {
     }
 }
 
+/// A partition: of which topic, and which.
+type Part = (&'static str, u32);
+
+fn part(topic: &str, partition: u32) -> Part {
+    let (name, _) = TOPICS.into_iter().find(|(name, _)| *name == topic).unwrap_or(("?", 0));
+    (name, partition)
+}
+
+fn parts() -> impl Iterator<Item = Part> {
+    TOPICS.into_iter().flat_map(|(topic, count)| (0..count).map(move |partition| (topic, partition)))
+}
+
 /// What members tell.
 #[derive(Debug, Default)]
 struct Heard {
     written: u32,
-    delivered: BTreeMap<(u32, i64), u64>,
+    delivered: BTreeMap<(Part, i64), u64>,
     /// Commits that were acknowledged.
-    acked: Vec<(u32, i64)>,
+    acked: Vec<(Part, i64)>,
     /// What every member that runs has, by process.
-    owned: BTreeMap<u32, BTreeSet<u32>>,
+    owned: BTreeMap<u32, BTreeSet<Part>>,
     fenced: u64,
     strange: Option<String>,
 }
@@ -189,27 +204,27 @@ fn tell(executor: &mut Executor, members: u32, ear: &Ear) -> Option<String> {
     ))
 }
 
-fn all_records() -> impl Iterator<Item = (u32, i64)> {
-    (0..PARTITIONS).flat_map(|partition| (0..RECORDS).map(move |offset| (partition, offset)))
+fn all_records() -> impl Iterator<Item = (Part, i64)> {
+    parts().flat_map(|part| (0..RECORDS).map(move |offset| (part, offset)))
 }
 
 fn has_converged(state: &State, told: &Heard) -> bool {
     let alive = |actor: u32| state.actors[actor as usize].alive;
-    let owned: Vec<&BTreeSet<u32>> =
+    let owned: Vec<&BTreeSet<Part>> =
         told.owned.iter().filter(|(actor, _)| alive(**actor)).map(|(_, owned)| owned).collect();
-    let all: BTreeSet<u32> = owned.iter().copied().flatten().copied().collect();
+    let all: BTreeSet<Part> = owned.iter().copied().flatten().copied().collect();
     let sizes = || owned.iter().map(|owned| owned.len());
     let members = state.actors.iter().filter(|a| a.alive && a.role == Role::Reader).count();
     members == owned.len()
-        && all.len() == PARTITIONS as usize
+        && all.len() == parts().count()
         && sizes().sum::<usize>() == all.len()
-        && sizes().max().unwrap_or(0) - sizes().min().unwrap_or(0) <= 1
-        && told.written == PARTITIONS * RECORDS as u32
+        && sizes().max().unwrap_or(0) - sizes().min().unwrap_or(0) <= TOPICS.len()
+        && i64::from(told.written) == all_records().count() as i64
         && all_records().all(|at| told.delivered.contains_key(&at))
-        && (0..PARTITIONS).all(|p| committed(state).get(&p) == Some(&RECORDS))
+        && parts().all(|part| committed(state).get(&part) == Some(&RECORDS))
 }
 
-/// Makes the topic and writes to it, a little at a time.
+/// Makes the topics and writes to them, a little at a time.
 fn feeder(ear: &Ear) -> Program {
     let ear = Arc::clone(ear);
     Program::new("feeder", move |process: Process| {
@@ -224,16 +239,22 @@ fn feeder(ear: &Ear) -> Program {
 
 async fn feed(process: &Process, ear: &Ear) -> kaffic_core::Result<()> {
     let client = process.connect().await?;
-    let config = TopicConfig::new().partitions(PARTITIONS).min_expiry(MinExpiry::Never);
-    client.topics().create(TOPIC, config).await?;
-    // Nothing is sent twice, so offsets are known.
-    let patience = Duration::from_secs(1_000_000);
-    let producer = client.producer(TOPIC).compaction(false).delivery_timeout(patience);
-    let producer = producer.build().await?;
-    for _ in 0..RECORDS {
-        for partition in 0..PARTITIONS {
-            producer.send(Record::value("record").partition(partition)).await?;
-            heard(ear).written += 1;
+    let mut producers = Vec::new();
+    for round in 0..RECORDS + LATE {
+        for (number, (topic, partitions)) in TOPICS.into_iter().enumerate() {
+            let since = round - LATE * number as i64;
+            if since == 0 {
+                let config = TopicConfig::new().partitions(partitions);
+                client.topics().create(topic, config.min_expiry(MinExpiry::Never)).await?;
+                // Nothing is sent twice, so offsets are known.
+                let patience = Duration::from_secs(1_000_000);
+                let producer = client.producer(topic).compaction(false).delivery_timeout(patience);
+                producers.push(producer.build().await?);
+            }
+            for partition in (0..partitions).filter(|_| (0..RECORDS).contains(&since)) {
+                producers[number].send(Record::value("record").partition(partition)).await?;
+                heard(ear).written += 1;
+            }
         }
         process.pause(process.one_of(&[0, 1_000, 20_000])).await;
     }
@@ -284,7 +305,7 @@ async fn live(process: &Process, number: u32, ear: &Ear) {
                     }
                 }
             }
-            let has = consumer.positions().iter().map(|at| at.partition).collect();
+            let has = consumer.positions().iter().map(|at| part(&at.topic, at.partition)).collect();
             heard(ear).owned.insert(process.actor, has);
         }
         heard(ear).owned.remove(&process.actor);
@@ -305,11 +326,11 @@ async fn join(process: &Process, number: u32) -> kaffic_core::Result<Consumer> {
     let builder = client
         .consumer()
         .group("group")
-        .subscribe([TOPIC])
+        .subscribe_pattern("g.*")
         .session_timeout(SESSION)
         .heartbeat_interval(HEARTBEAT)
         .max_poll_interval(Duration::from_secs(30))
-        .topics_interval(Duration::from_secs(60));
+        .topics_interval(Duration::from_secs(10 + 10 * u64::from(number)));
     let builder = match number % 2 {
         0 => builder,
         _ => builder.assignor(RangeAssignor),
@@ -330,7 +351,7 @@ async fn turn(process: &Process, consumer: &mut Consumer, ear: &Ear) -> kaffic_c
     let max = 1 + process.below(4) as usize;
     let records = consumer.poll(max, Duration::from_millis(700)).await?;
     for record in &records {
-        *heard(ear).delivered.entry((record.partition, record.offset)).or_default() += 1;
+        *heard(ear).delivered.entry((part(&record.topic, record.partition), record.offset)).or_default() += 1;
     }
     if process.below(20) == 0 && !process.world().quiet {
         process.pause(process.one_of(&[100, 3_000, 40_000])).await;
@@ -339,16 +360,16 @@ async fn turn(process: &Process, consumer: &mut Consumer, ear: &Ear) -> kaffic_c
         0 => {
             consumer.commit().await?;
             let committed = consumer.committed().await?;
-            let acked = committed.into_iter().map(|c| (c.partition, c.offset));
+            let acked = committed.into_iter().map(|c| (part(&c.topic, c.partition), c.offset));
             heard(ear).acked.extend(acked);
         }
         1 => consumer.commit_async()?,
         2 => {
             let one: Option<PartitionPosition> = consumer.positions().pop();
             if let Some(at) = one {
-                let commit = OffsetCommit::new(TOPIC, at.partition, at.offset);
+                let commit = OffsetCommit::new(&*at.topic, at.partition, at.offset);
                 consumer.commit_offsets([commit]).await?;
-                heard(ear).acked.push((at.partition, at.offset));
+                heard(ear).acked.push((part(&at.topic, at.partition), at.offset));
             }
         }
         _ => {}
@@ -369,8 +390,8 @@ struct EntryOwner {
 }
 
 /// The entries of a partition's offsets, in order. No block of them ends in a run.
-fn entries(state: &State, partition: u32) -> Vec<Entry> {
-    let dir = format!("meta/groups/group/offsets/{TOPIC}/0/{partition:05}/data");
+fn entries(state: &State, (topic, partition): Part) -> Vec<Entry> {
+    let dir = format!("meta/groups/group/offsets/{topic}/0/{partition:05}/data");
     let mut found = state.disk.list_deep(&dir);
     found.sort_by(|a, b| a.key.cmp(&b.key));
     let parse = |key: &str| {
@@ -382,16 +403,16 @@ fn entries(state: &State, partition: u32) -> Vec<Entry> {
     found.iter().filter_map(|listed| parse(&listed.key)).collect()
 }
 
-fn committed(state: &State) -> BTreeMap<u32, i64> {
-    let newest = |partition| Some((partition, entries(state, partition).last()?.offset?));
-    (0..PARTITIONS).filter_map(newest).collect()
+fn committed(state: &State) -> BTreeMap<Part, i64> {
+    let newest = |part| Some((part, entries(state, part).last()?.offset?));
+    parts().filter_map(newest).collect()
 }
 
 /// Looks at what is in the store.
 fn judge(state: &State, told: &Heard, run: &mut GroupRun) -> Result<(), String> {
     let generations = state.disk.list_deep("meta/groups/group/members/data").len();
     run.generations = generations as i64;
-    for partition in 0..PARTITIONS {
+    for partition in parts() {
         let mut owner: Option<String> = None;
         let mut before: BTreeSet<String> = BTreeSet::new();
         let mut newest = -1;
@@ -400,7 +421,7 @@ fn judge(state: &State, told: &Heard, run: &mut GroupRun) -> Result<(), String> 
             let claim = entry.owner.map(|owner| owner.claim);
             if let Some(claim) = &claim {
                 if before.contains(claim) {
-                    return Err(format!("partition {partition}: {claim} commits after another"));
+                    return Err(format!("partition {partition:?}: {claim} commits after another"));
                 }
                 run.claims += u64::from(owner.as_ref() != Some(claim));
                 run.commits += u64::from(owner.as_ref() == Some(claim));
@@ -411,20 +432,20 @@ fn judge(state: &State, told: &Heard, run: &mut GroupRun) -> Result<(), String> 
             owner = claim;
             let Some(offset) = entry.offset else { continue };
             if offset < newest {
-                return Err(format!("partition {partition}: committed {newest}, then {offset}"));
+                return Err(format!("partition {partition:?}: committed {newest}, then {offset}"));
             }
             newest = offset;
             all.insert(offset);
         }
         for (_, offset) in told.acked.iter().filter(|(p, _)| *p == partition) {
             if !all.contains(offset) {
-                return Err(format!("partition {partition}: commit of {offset} is not there"));
+                return Err(format!("partition {partition:?}: commit of {offset} is not there"));
             }
         }
         // What is committed was delivered.
         for offset in 0..newest.max(0) {
             if !told.delivered.contains_key(&(partition, offset)) {
-                return Err(format!("partition {partition}: {offset} is committed unread"));
+                return Err(format!("partition {partition:?}: {offset} is committed unread"));
             }
         }
     }

@@ -101,7 +101,7 @@ type LastCommit = Option<(i64, Option<String>)>;
 enum Event {
     Claimed { task: u64, id: LogId, result: Box<Result<Option<Claimed>>> },
     Released { task: u64, result: Result<()> },
-    Committed { task: u64, results: Vec<(usize, i64, Result<()>)> },
+    Committed { task: u64, results: Vec<(usize, i64, Result<bool>)> },
 }
 
 /// Something to be committed.
@@ -568,10 +568,10 @@ impl GroupSide {
         failure.map_or(Ok(()), Err)
     }
 
-    fn note_commit(&mut self, index: usize, offset: i64, result: &Result<()>) {
+    fn note_commit(&mut self, index: usize, offset: i64, result: &Result<bool>) {
         if let Some(owned) = self.owned.get_mut(&index) {
             match result {
-                Ok(()) => owned.committed = Some(offset),
+                Ok(written) => owned.committed = written.then_some(offset).or(owned.committed),
                 Err(error) => owned.fenced |= error.kind() == ErrorKind::Fenced,
             }
         }
@@ -625,7 +625,7 @@ impl GroupSide {
     }
 }
 
-async fn commit_all(commits: Vec<Commit>) -> Vec<(usize, i64, Result<()>)> {
+async fn commit_all(commits: Vec<Commit>) -> Vec<(usize, i64, Result<bool>)> {
     futures_util::stream::iter(commits)
         .map(|commit| async move {
             let Commit { index, offsets, ticket, offset, metadata } = commit;

@@ -74,7 +74,8 @@ pub(crate) struct OwnedOffsets {
 struct Inner {
     journal: Journal<OffsetState>,
     newest: Entry<OffsetState>,
-    applied: u64,
+    /// The newest ticket that was taken to the storage.
+    begun: u64,
     lost: bool,
 }
 
@@ -158,7 +159,7 @@ impl OwnedOffsets {
                                 inner: Mutex::new(Inner {
                                     journal,
                                     newest: entry,
-                                    applied: 0,
+                                    begun: 0,
                                     lost: false,
                                 }),
                             };
@@ -246,21 +247,23 @@ impl OwnedOffsets {
         self.inner.lock().await.newest.state.clone()
     }
 
-    /// Commits. `Fenced` when the partition is another's now.
+    /// Commits; false if a later commit came first, or may have. `Fenced` when the partition is
+    /// another's now.
     pub(crate) async fn commit(
         &self,
         ticket: u64,
         offset: i64,
         metadata: Option<String>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut inner = self.inner.lock().await;
-        if inner.applied > ticket && !inner.lost {
-            return Ok(());
+        if inner.begun > ticket && !inner.lost {
+            return Ok(false);
         }
+        // Also if it fails: nobody may know whether it was written.
+        inner.begun = ticket;
         self.write(&mut inner, |_| (Some(self.owner.clone()), Some(offset), metadata.clone()))
             .await?;
-        inner.applied = ticket;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives the partition up, with a last commit. That it is another's already is as good.
