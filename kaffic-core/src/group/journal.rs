@@ -39,6 +39,8 @@ pub(super) struct Journal<T> {
     log: Arc<Log>,
     appender: Appender,
     reader: Option<LogReader>,
+    /// Where the newest state was found, for a reader to begin there.
+    found: Option<(Tail, Place)>,
     /// What was read by a refresh that was dropped before its end.
     read: Option<Entry<T>>,
     /// The block that was last written to: those before it are of no use to anybody.
@@ -57,7 +59,7 @@ pub(super) enum Appended {
 impl<T: Serialize + DeserializeOwned> Journal<T> {
     pub(super) fn new(log: Arc<Log>) -> Self {
         let appender = Appender::new(Arc::clone(&log), None);
-        Self { log, appender, reader: None, read: None, wrote_in: None }
+        Self { log, appender, reader: None, found: None, read: None, wrote_in: None }
     }
 
     /// The newest state, searched for; `None` where nothing was ever written.
@@ -66,7 +68,9 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         if let Some(tail) = &tail {
             self.appender.begin_at(tail);
         }
-        let Some((_, place)) = newest_place(&self.log, tail).await? else { return Ok(None) };
+        (self.reader, self.read) = (None, None);
+        self.found = newest_place(&self.log, tail).await?;
+        let Some((_, place)) = self.found.as_ref() else { return Ok(None) };
         let key = self.log.id.slot(place.block, place.slot);
         if let Some(object) = self.log.get_slot(place.block, &key).await? {
             let slot = Slot::decode(&object.bytes).map_err(|error| error.at(&key))?;
@@ -82,11 +86,17 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// Dropping the future loses nothing.
     pub(super) async fn refresh(&mut self) -> Result<Option<Entry<T>>> {
         if self.reader.is_none() {
-            let tail = self.log.find_tail().await?;
-            if let Some(tail) = &tail {
-                self.appender.begin_at(tail);
-            }
-            let (tail, place) = match newest_place(&self.log, tail).await? {
+            let found = match self.found.take() {
+                Some(found) => Some(found),
+                None => {
+                    let tail = self.log.find_tail().await?;
+                    if let Some(tail) = &tail {
+                        self.appender.begin_at(tail);
+                    }
+                    newest_place(&self.log, tail).await?
+                }
+            };
+            let (tail, place) = match found {
                 Some((tail, place)) => (Some(tail), place),
                 None => (None, tail_place(None)),
             };

@@ -23,6 +23,7 @@ struct Watched {
     /// When it was first looked at, or last changed.
     since: Duration,
     looked_at: Duration,
+    session: Duration,
 }
 
 /// The members that are watched, by name.
@@ -47,7 +48,9 @@ impl Watch {
     ) -> bool {
         // What an earlier member of that name wrote says nothing of this one.
         let beat = seen.filter(|seen| seen.incarnation == incarnation).map(|seen| seen.beat);
-        let fresh = Watched { incarnation: incarnation.into(), beat, since: now, looked_at: now };
+        let incarnation_now = incarnation.into();
+        let fresh =
+            Watched { incarnation: incarnation_now, beat, since: now, looked_at: now, session };
         let Some(watched) = self.0.get_mut(member) else {
             self.0.insert(member.to_owned(), fresh);
             return false;
@@ -60,8 +63,13 @@ impl Watch {
             *watched = Watched { beat: beat.or(known), ..fresh };
             return false;
         }
-        watched.looked_at = now;
+        (watched.looked_at, watched.session) = (now, session);
         now.saturating_sub(watched.since) >= session
+    }
+
+    /// When the next of them is to be looked at, if it stays silent.
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.0.values().map(|watched| watched.since + watched.session).min()
     }
 
     /// The heartbeat of a member that was seen last.
@@ -90,6 +98,7 @@ mod tests {
         for second in 0..10 {
             assert!(!watch.note("a", "i", Some(&beat("i", 7)), SESSION, at(second)), "{second}");
         }
+        assert_eq!(watch.next_deadline(), Some(at(10)));
         assert!(watch.note("a", "i", Some(&beat("i", 7)), SESSION, at(10)));
         assert_eq!(watch.last_beat("a"), Some(7));
         assert!(!watch.note("a", "i", Some(&beat("i", 8)), SESSION, at(11)));

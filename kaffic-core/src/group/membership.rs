@@ -26,6 +26,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// The longest wait after a lost race, so that many who join at once do not all lose again.
 const LONGEST_WAIT_MS: u64 = 2_000;
 
+/// The least time between two looks at a group.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
 /// What a member is to be.
 #[derive(Debug, Clone)]
 pub(crate) struct MemberConfig {
@@ -219,7 +222,12 @@ impl Worker {
             if stopped {
                 return;
             }
-            let wait = self.config.heartbeat.saturating_sub(env.monotonic() - began);
+            let now = env.monotonic();
+            let mut wait = self.config.heartbeat.saturating_sub(now - began);
+            // Whoever is silent is missed as soon as its session is over.
+            if let Some(left) = self.watch.next_deadline().and_then(|at| at.checked_sub(now)) {
+                wait = wait.min(left.max(SHORTEST_WAIT));
+            }
             if let Either::Right((Some(answer), _)) =
                 select(env.sleep(wait), pin!(commands.recv())).await
             {
