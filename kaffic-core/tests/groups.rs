@@ -594,3 +594,85 @@ async fn a_hundred_members_share_a_thousand_partitions() {
     let counts = lab.store.take_counts();
     println!("100 members, 1,000 partitions, all at once: {counts:?}, {:?}", lab.clock.now_ms());
 }
+
+/// Nobody else has the name of a member that could neither leave nor come back while the storage was out
+/// of reach.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_could_not_leave_and_not_join_is_not_taken_for_another() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 2).await;
+    fill(&client, "t", 2, 3).await;
+    let builder = member(&client).subscribe(["t"]).member_name("a");
+    let mut consumers = [builder.max_poll_interval(20 * SECOND).build().await.unwrap()];
+    assert_eq!(poll_all(&mut consumers, 8 * SECOND).await.concat().len(), 6);
+    lab.store.always(Fault::Fail, |r| r.op == Op::Put && r.key.contains("/members/"));
+    // It does not poll, so it leaves, which fails.
+    pause(100 * SECOND).await;
+    // It joins anew, which fails too.
+    poll_all(&mut consumers, 30 * SECOND).await;
+    pause(100 * SECOND).await;
+    lab.store.no_rule();
+    fill(&client, "t", 2, 1).await;
+    let records = poll_all(&mut consumers, 10 * SECOND).await.concat();
+    assert!(records.contains(&(0, 3)) && records.contains(&(1, 3)), "{records:?}");
+    assert_even(&consumers, 2);
+}
+
+/// A commit in the background that comes to the storage after a later one, of which nobody knows whether
+/// it was written, is not written any more: the committed offset would go back.
+#[tokio::test(start_paused = true)]
+async fn a_commit_does_not_come_after_a_later_one_of_unknown_outcome() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 1).await;
+    fill(&client, "t", 1, 10).await;
+    let builder = client.consumer().group("g").assign("t", [0]).auto_commit(None);
+    let mut consumer = builder.build().await.unwrap();
+    assert_eq!(poll_once(&mut consumer, 4).await, [0, 1, 2, 3]);
+    // Begun, but its task has not run when the next one goes to the storage.
+    consumer.commit_async().unwrap();
+    let mut first = true;
+    lab.store.rule(move |r| match (r.key.contains("/offsets/"), r.op) {
+        (true, Op::Put) if std::mem::take(&mut first) => Fault::LoseResponse,
+        (true, _) => Fault::Fail,
+        _ => Fault::None,
+    });
+    let error = consumer.commit_offsets([OffsetCommit::new("t", 0, 9)]).await.unwrap_err();
+    assert_eq!(error.outcome(), kaffic_core::Outcome::Unknown, "{error}");
+    lab.store.no_rule();
+    pause(100 * SECOND).await;
+    assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 9);
+    // And what was not written is not taken for committed.
+    assert_eq!(poll_once(&mut consumer, 6).await.len(), 6);
+    consumer.commit().await.unwrap();
+    assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 10);
+}
+
+/// Commits fill block after block; those before the present one go when nothing late can come to them.
+#[tokio::test(start_paused = true)]
+async fn old_commits_are_removed() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 1).await;
+    fill(&client, "t", 1, 1).await;
+    let builder = client.consumer().group("g").assign("t", [0]).auto_commit(None);
+    let mut consumer = builder.build().await.unwrap();
+    let slots = || lab.store.keys("meta/groups/g/offsets/t/0/00000/data/").len();
+    for n in 0..1_500 {
+        consumer.commit_offsets([OffsetCommit::new("t", 0, n % 2)]).await.unwrap();
+    }
+    // The claim, and no start, since that was the earliest.
+    assert_eq!(slots(), 1_501);
+    pause(Duration::from_secs(14 * 3600)).await;
+    for n in 0..10 {
+        consumer.commit_offsets([OffsetCommit::new("t", 0, n % 2)]).await.unwrap();
+        pause(SECOND).await;
+    }
+    // The first block is gone, and the second, and a seal ended it.
+    assert_eq!(slots(), 10);
+    drop(consumer);
+    let mut consumer = client.consumer().group("g").assign("t", [0]).build().await.unwrap();
+    assert_eq!(consumer.committed().await.unwrap()[0].offset, 1);
+    consumer.commit_offsets([OffsetCommit::new("t", 0, 1)]).await.unwrap();
+}
