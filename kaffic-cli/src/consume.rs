@@ -9,7 +9,9 @@ use crate::stop::{Stop, say};
 use crate::store::Place;
 use crate::units;
 use bytes::Bytes;
-use kaffic_core::{Consumer, ConsumerRecord, ResetPolicy, Start, Until};
+use kaffic_core::{
+    Consumer, ConsumerRecord, PartitionPosition, RebalanceListener, ResetPolicy, Start, Until,
+};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -132,6 +134,7 @@ async fn consumer(store: &Place, args: &Args) -> Result<Consumer, Stop> {
         let heartbeat = LONGEST_HEARTBEAT.min(args.session_timeout / 3);
         builder = builder.group(group).session_timeout(args.session_timeout);
         builder = builder.heartbeat_interval(heartbeat);
+        builder = builder.rebalance_listener(Losses);
         if let Some(name) = &args.member {
             builder = builder.member_name(name);
         }
@@ -166,6 +169,19 @@ async fn start_beyond(consumer: &mut Consumer, offset: i64) -> Result<(), Stop> 
         say(&format!("nothing has reached offset {offset}: the end is at {furthest}"));
     }
     Ok(())
+}
+
+/// Says what was lost to others of the group.
+struct Losses;
+
+impl RebalanceListener for Losses {
+    fn lost(&self, partitions: &[PartitionPosition]) {
+        say(&format!(
+            "{} partitions went to others, since the group has not heard of this member for its \
+             session timeout; what was not committed there is delivered again",
+            partitions.len()
+        ));
+    }
 }
 
 async fn print(

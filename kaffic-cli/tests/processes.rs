@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::io::BufReader;
 use support::Store;
 use support::load::{
-    Acked, Follower, PRODUCERS, Progress, Read, Reported, check, check_records, feed, line,
+    Acked, Chance, Follower, PRODUCERS, Progress, Read, Reported, check, check_records, feed, line,
     produce_from_all, producer_process, read_all, read_report, seed,
 };
 
@@ -25,19 +25,6 @@ fn four_producers_and_a_follower() {
         let followed = follower.finish(read.len());
         check(&store, &acked, &read, &followed);
     });
-}
-
-/// Chance that can be had again.
-struct Chance(u64);
-
-impl Chance {
-    /// A number from 1 to `most`.
-    fn up_to(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        1 + (self.0 >> 11) % most.max(1)
-    }
 }
 
 /// When a process is killed: at the latest when all that it was given is acknowledged.

@@ -101,6 +101,8 @@ async fn take_over(url: &str) -> Result<(), Box<dyn Error>> {
             members.push(Member::start(url, topic, SESSION, HEARTBEAT).await?);
         }
         settle(&members, PARTITIONS).await?;
+        // At whatever point of the others' heartbeats.
+        tokio::time::sleep(HEARTBEAT * round as u32 / ROUNDS as u32).await;
         let gone = members.remove(0);
         let begun = Instant::now();
         if round % 2 == 0 {

@@ -556,9 +556,8 @@ async fn at_rest_a_member_costs_a_put_and_four_gets_a_heartbeat() {
     poll_all(&mut consumers, beats * HEARTBEAT).await;
     let requests = lab.store.take_requests();
     let of_group: Vec<_> = requests.iter().filter(|r| r.key.contains("meta/groups/")).collect();
-    let count = |op, what: &str| {
-        of_group.iter().filter(|r| r.op == op && r.key.contains(what)).count()
-    };
+    let count =
+        |op, what: &str| of_group.iter().filter(|r| r.op == op && r.key.contains(what)).count();
     let puts = count(Op::Put, "heartbeats/");
     assert!(puts.abs_diff(5 * beats as usize) <= 5, "{puts}");
     assert_eq!(count(Op::Get, "heartbeats/"), 3 * puts);

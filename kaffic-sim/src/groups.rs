@@ -84,7 +84,9 @@ fn part(topic: &str, partition: u32) -> Part {
 }
 
 fn parts() -> impl Iterator<Item = Part> {
-    TOPICS.into_iter().flat_map(|(topic, count)| (0..count).map(move |partition| (topic, partition)))
+    TOPICS
+        .into_iter()
+        .flat_map(|(topic, count)| (0..count).map(move |partition| (topic, partition)))
 }
 
 /// What members tell.
@@ -351,7 +353,10 @@ async fn turn(process: &Process, consumer: &mut Consumer, ear: &Ear) -> kaffic_c
     let max = 1 + process.below(4) as usize;
     let records = consumer.poll(max, Duration::from_millis(700)).await?;
     for record in &records {
-        *heard(ear).delivered.entry((part(&record.topic, record.partition), record.offset)).or_default() += 1;
+        *heard(ear)
+            .delivered
+            .entry((part(&record.topic, record.partition), record.offset))
+            .or_default() += 1;
     }
     if process.below(20) == 0 && !process.world().quiet {
         process.pause(process.one_of(&[100, 3_000, 40_000])).await;

@@ -299,3 +299,16 @@ pub(crate) fn seed() -> u64 {
     println!("KAFFIC_SEED={seed}");
     seed
 }
+
+/// Chance that can be had again.
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    /// A number from 1 to `most`.
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        1 + (self.0 >> 11) % most.max(1)
+    }
+}
