@@ -12,7 +12,7 @@ use kaffic_core::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::lab::{Fault, Lab, Op, SECOND, pause, within};
+use support::lab::{Fault, HOUR, Lab, Op, Request, SECOND, pause, within};
 
 const SESSION: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -663,7 +663,7 @@ async fn old_commits_are_removed() {
     }
     // The claim, and no start, since that was the earliest.
     assert_eq!(slots(), 1_501);
-    pause(Duration::from_secs(14 * 3600)).await;
+    pause(14 * HOUR).await;
     for n in 0..10 {
         consumer.commit_offsets([OffsetCommit::new("t", 0, n % 2)]).await.unwrap();
         pause(SECOND).await;
@@ -674,4 +674,46 @@ async fn old_commits_are_removed() {
     let mut consumer = client.consumer().group("g").assign("t", [0]).build().await.unwrap();
     assert_eq!(consumer.committed().await.unwrap()[0].offset, 1);
     consumer.commit_offsets([OffsetCommit::new("t", 0, 1)]).await.unwrap();
+}
+
+/// A commit says where its offset is in the log, whatever has become of that place since.
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_on_reading_does_not_search_the_log() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new().slots_per_block(5)).await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
+    for n in 0..12 {
+        producer.append(0, vec![Record::value(format!("{n}"))], None).await.unwrap();
+    }
+    let start = || client.consumer().group("g").assign("t", [0]).auto_commit(None);
+    let mut consumer = start().build().await.unwrap();
+    assert_eq!(poll_once(&mut consumer, 7).await.last(), Some(&6));
+    consumer.commit().await.unwrap();
+    let go_on = async || {
+        lab.store.take_requests();
+        let mut consumer = start().build().await.unwrap();
+        let records = poll_once(&mut consumer, 5).await;
+        let requests = lab.store.take_requests();
+        let searches =
+            |r: &&_| matches!(r, Request { op: Op::List, key } if key.contains("logs/t/"));
+        assert_eq!(requests.iter().find(searches), None);
+        records
+    };
+    assert_eq!(go_on().await, [7, 8, 9, 10, 11]);
+    producer.close().await.unwrap();
+    lab.clock.jump(14 * HOUR);
+    let report = client.compact("t", |_| {}).await.unwrap();
+    assert!(report.compacted == 3 && report.removed > 0, "{report:?}");
+    assert_eq!(go_on().await, [7, 8, 9, 10, 11]);
+    // All but the last block expire.
+    for block in ["000", "001"] {
+        assert!(lab.store.expire(&format!("data/t/0/00000/000000000/{block}")) > 0);
+    }
+    let mut consumer = start().build().await.unwrap();
+    assert_eq!(poll_once(&mut consumer, 2).await, [10, 11]);
+    let strict = start().reset(kaffic_core::ResetPolicy::Error);
+    let mut consumer = strict.build().await.unwrap();
+    let error = within(consumer.poll(1, SECOND)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OffsetOutOfRange, "{error}");
 }

@@ -52,17 +52,25 @@ impl Assigned {
             Until::Timestamp(ms) => Some(log.find_time(ms, tail.as_ref()).await?.offset),
         };
         let done = until.is_some_and(|until| place.offset >= until);
-        Ok(Self {
+        let mut assigned = Self::at(log, place);
+        (assigned.until, assigned.done) = (until, done);
+        (assigned.tail, assigned.at_tail) = (tail, at_tail);
+        Ok(assigned)
+    }
+
+    /// Begins at a place that is known, with no end.
+    pub(super) fn at(log: Arc<Log>, place: Place) -> Self {
+        Self {
             log,
             place,
-            until,
-            tail,
-            at_tail,
+            until: None,
+            tail: None,
+            at_tail: None,
             paused: false,
-            done,
+            done: false,
             generation: 0,
             task: None,
-        })
+        }
     }
 
     /// Goes elsewhere.

@@ -4,15 +4,16 @@
 
 use super::assigned::Assigned;
 use super::config::Config;
-use super::{PartitionPosition, Start, position};
+use super::{PartitionPosition, Start, Until, position};
 use crate::catalog::MAX_SLOTS;
 use crate::context::Context;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::membership::{Membership, Polls, Standing, View};
-use crate::group::offsets::{Ground, OwnedOffsets};
+use crate::group::offsets::{Committed, Ground, OwnedOffsets};
 use crate::group::{CommittedOffset, OffsetCommit};
 use crate::keys::{LogId, LogPart};
+use crate::log::read::Place;
 use crate::log::{LogSettings, MinExpiry};
 use crate::topic::TopicDescription;
 use futures_util::StreamExt;
@@ -93,9 +94,6 @@ struct Claimed {
     incarnation: Arc<str>,
 }
 
-/// The offset and metadata with which a partition is given up.
-type LastCommit = Option<(i64, Option<String>)>;
-
 /// What a task says.
 #[derive(Debug)]
 enum Event {
@@ -109,8 +107,7 @@ struct Commit {
     index: usize,
     offsets: Arc<OwnedOffsets>,
     ticket: u64,
-    offset: i64,
-    metadata: Option<String>,
+    committed: Committed,
 }
 
 /// A consumer's group.
@@ -412,8 +409,8 @@ impl GroupSide {
     }
 
     fn drop_lost(&mut self, lost: &[usize], partitions: &mut Partitions) {
-        let positions =
-            self.forget(lost, partitions).into_iter().map(|(_, at)| at).collect::<Vec<_>>();
+        let lost = self.forget(lost, partitions);
+        let positions: Vec<_> = lost.iter().map(|(_, assigned)| position_of(assigned)).collect();
         if let (Some(listener), false) = (&self.listener.0, positions.is_empty()) {
             listener.lost(&positions);
         }
@@ -432,43 +429,44 @@ impl GroupSide {
         &mut self,
         revoked: &[usize],
         partitions: &mut Partitions,
-    ) -> Vec<(Arc<OwnedOffsets>, LastCommit)> {
+    ) -> Vec<(Arc<OwnedOffsets>, Option<Committed>)> {
         let gone = self.forget(revoked, partitions);
         if gone.is_empty() {
             return Vec::new();
         }
-        let positions: Vec<PartitionPosition> = gone.iter().map(|(_, at)| at.clone()).collect();
-        let said = self.listener.0.as_ref().map_or_else(Vec::new, |l| l.revoked(&positions));
+        let positions: Vec<PartitionPosition> =
+            gone.iter().map(|(_, assigned)| position_of(assigned)).collect();
+        let mut said = self.listener.0.as_ref().map_or_else(Vec::new, |l| l.revoked(&positions));
+        said.retain(|commit| match commit.check() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(group = %self.group, %error, "the listener's commit is left out");
+                false
+            }
+        });
         let auto = self.auto_commit.is_some();
-        let commit_of = |owned: &Owned, at: &PartitionPosition| {
-            let said = said.iter().find(|s| s.topic == *at.topic && s.partition == at.partition);
-            match said {
-                Some(commit) => Some((commit.offset.max(0), commit.metadata.clone())),
+        let commit_of = |owned: &Owned, assigned: &Assigned| {
+            let (id, at) = (&assigned.log.id, assigned.place);
+            let is_this = |s: &&OffsetCommit| s.topic == *id.topic && s.partition == id.partition;
+            match said.iter().find(is_this) {
+                Some(commit) => Some(committed(commit.clone(), assigned)),
                 // What was not read on is committed already.
                 None if auto && at.offset != owned.began.max(owned.committed.unwrap_or(0)) => {
-                    Some((at.offset, None))
+                    Some(Committed::place(at))
                 }
                 None => None,
             }
         };
         gone.into_iter()
-            .map(|(owned, at)| {
-                let commit = commit_of(&owned, &at);
+            .map(|(owned, assigned)| {
+                let commit = commit_of(&owned, &assigned);
                 (owned.offsets, commit)
             })
             .collect()
     }
 
-    fn forget(
-        &mut self,
-        indexes: &[usize],
-        partitions: &mut Partitions,
-    ) -> Vec<(Owned, PartitionPosition)> {
-        let both = |index: &usize| {
-            let (owned, assigned) = (self.owned.remove(index)?, partitions.remove(index)?);
-            let at = position(&assigned, assigned.place.offset);
-            Some((owned, at))
-        };
+    fn forget(&mut self, indexes: &[usize], partitions: &mut Partitions) -> Vec<(Owned, Assigned)> {
+        let both = |index: &usize| Some((self.owned.remove(index)?, partitions.remove(index)?));
         indexes.iter().filter_map(both).collect()
     }
 
@@ -476,24 +474,23 @@ impl GroupSide {
     fn dirty<'a>(
         &'a self,
         partitions: &'a Partitions,
-    ) -> impl Iterator<Item = (usize, &'a Owned, i64)> {
+    ) -> impl Iterator<Item = (usize, &'a Owned, Place)> {
         self.owned.iter().filter_map(|(index, owned)| {
-            let at = partitions.get(index)?.place.offset;
+            let at = partitions.get(index)?.place;
             let same = match owned.committed {
-                Some(committed) => committed == at,
-                None => owned.began == at,
+                Some(committed) => committed == at.offset,
+                None => owned.began == at.offset,
             };
             (!same && !owned.fenced).then_some((*index, owned, at))
         })
     }
 
     fn commits(&self, partitions: &Partitions) -> Vec<Commit> {
-        let commit = |(index, owned, offset): (usize, &Owned, i64)| Commit {
+        let commit = |(index, owned, at): (usize, &Owned, Place)| Commit {
             index,
             offsets: Arc::clone(&owned.offsets),
             ticket: owned.offsets.ticket(),
-            offset,
-            metadata: None,
+            committed: Committed::place(at),
         };
         self.dirty(partitions).map(commit).collect()
     }
@@ -534,25 +531,25 @@ impl GroupSide {
         let mut commits = Vec::new();
         for wanted in offsets {
             wanted.check()?;
-            let OffsetCommit { topic, partition, offset, metadata } = wanted;
-            let found = self.owned.iter().find(|(index, _)| {
-                partitions.get(index).is_some_and(|assigned| {
-                    *assigned.log.id.topic == *topic && assigned.log.id.partition == partition
-                })
+            let found = self.owned.iter().find_map(|(index, owned)| {
+                let assigned = partitions.get(index)?;
+                let id = &assigned.log.id;
+                (*id.topic == *wanted.topic && id.partition == wanted.partition)
+                    .then_some((*index, owned, assigned))
             });
-            let Some((index, owned)) = found else {
+            let Some((index, owned, assigned)) = found else {
                 return Err(Error::new(
                     ErrorKind::Fenced,
                     format!(
-                        "group {}: topic {topic} partition {partition} is not this consumer's (any \
-                         more); its records will be delivered to whoever has it",
-                        self.group
+                        "group {}: topic {} partition {} is not this consumer's (any more); its \
+                         records will be delivered to whoever has it",
+                        self.group, wanted.topic, wanted.partition
                     ),
                 ));
             };
             let offsets = Arc::clone(&owned.offsets);
             let ticket = offsets.ticket();
-            commits.push(Commit { index: *index, offsets, ticket, offset, metadata });
+            commits.push(Commit { index, offsets, ticket, committed: committed(wanted, assigned) });
         }
         self.commit_these(commits).await
     }
@@ -583,8 +580,8 @@ impl GroupSide {
         for (index, owned) in &self.owned {
             let Some(assigned) = partitions.get(index) else { continue };
             let id = &assigned.log.id;
-            let state = owned.offsets.committed().await;
-            all.extend(CommittedOffset::of(&id.topic, id.partition, state));
+            let committed = owned.offsets.committed().await;
+            all.extend(CommittedOffset::of(&id.topic, id.partition, committed));
         }
         all
     }
@@ -628,8 +625,9 @@ impl GroupSide {
 async fn commit_all(commits: Vec<Commit>) -> Vec<(usize, i64, Result<bool>)> {
     futures_util::stream::iter(commits)
         .map(|commit| async move {
-            let Commit { index, offsets, ticket, offset, metadata } = commit;
-            (index, offset, offsets.commit(ticket, offset, metadata).await)
+            let Commit { index, offsets, ticket, committed } = commit;
+            let offset = committed.offset.unwrap_or_default();
+            (index, offset, offsets.commit(ticket, committed).await)
         })
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -647,8 +645,8 @@ async fn claim(
 ) -> Result<Option<Claimed>> {
     let claimed = OwnedOffsets::claim(&context, &group, id.clone(), &ground, &permits).await?;
     let Some(offsets) = claimed else { return Ok(None) };
-    let committed = offsets.committed().await.offset;
-    if let Some(offset) = committed {
+    let committed = offsets.committed().await;
+    if let Some(offset) = committed.offset {
         config.start = Start::Offset(offset);
     }
     let began = begin(&context, &offsets, id, &config, committed, &permits).await;
@@ -672,7 +670,7 @@ async fn begin(
     offsets: &OwnedOffsets,
     id: LogId,
     config: &Config,
-    committed: Option<i64>,
+    committed: Committed,
     permits: &Semaphore,
 ) -> Result<(Option<i64>, Assigned)> {
     let log = context.log(id, READING);
@@ -680,14 +678,18 @@ async fn begin(
     loop {
         let permit = permits.acquire().await;
         let begun = async {
+            // Where reading has no end, nothing has to be asked about the log.
+            if let (Some(place), Until::Forever) = (committed.to_place(), config.until) {
+                return Ok((committed.offset, Assigned::at(Arc::clone(&log), place)));
+            }
             let assigned = Assigned::find(Arc::clone(&log), config).await?;
             // Else what comes between this and the first commit would be skipped by whoever is next.
-            if committed.is_none() && config.start != Start::Earliest {
-                let began = assigned.place.offset;
-                offsets.commit(offsets.ticket(), began, None).await?;
-                return Ok((Some(began), assigned));
+            if committed.offset.is_none() && config.start != Start::Earliest {
+                let began = assigned.place;
+                offsets.commit(offsets.ticket(), Committed::place(began)).await?;
+                return Ok((Some(began.offset), assigned));
             }
-            Ok((committed, assigned))
+            Ok((committed.offset, assigned))
         };
         let begun = begun.await;
         drop(permit);
@@ -699,4 +701,15 @@ async fn begin(
             other => return other,
         }
     }
+}
+
+/// What the application commits, with the place where that is where it is read just now.
+fn committed(commit: OffsetCommit, assigned: &Assigned) -> Committed {
+    let place = Committed::place(assigned.place);
+    let slot = place.slot.filter(|_| place.offset == Some(commit.offset));
+    Committed { slot, ..commit.into() }
+}
+
+fn position_of(assigned: &Assigned) -> PartitionPosition {
+    position(assigned, assigned.place.offset)
 }

@@ -4,7 +4,7 @@
 use super::journal::{Appended, Entry, Journal};
 use super::liveness::Heartbeat;
 use super::membership::{Standing, View};
-use super::offsets::{OffsetState, read_offset, write_offset};
+use super::offsets::{Committed, OffsetState, read_offset, write_offset};
 use super::state::{Change, GroupState, TopicsSeen};
 use super::{StickyAssignor, log_of_members};
 use crate::chain::from_json;
@@ -193,6 +193,12 @@ impl OffsetCommit {
     }
 }
 
+impl From<OffsetCommit> for Committed {
+    fn from(commit: OffsetCommit) -> Self {
+        Self { metadata: commit.metadata, ..Self::offset(commit.offset) }
+    }
+}
+
 /// An offset that is committed.
 ///
 /// ```
@@ -218,8 +224,8 @@ pub struct CommittedOffset {
 }
 
 impl CommittedOffset {
-    pub(crate) fn of(topic: &str, partition: u32, state: OffsetState) -> Option<Self> {
-        let OffsetState { offset, metadata, .. } = state;
+    pub(crate) fn of(topic: &str, partition: u32, committed: Committed) -> Option<Self> {
+        let Committed { offset, metadata, .. } = committed;
         Some(Self { topic: topic.to_owned(), partition, offset: offset?, metadata })
     }
 }
@@ -320,13 +326,14 @@ impl Groups {
         let partitions = self
             .each(&group, wanted, |topic, partition, log, offset| async move {
                 let end = log.tail_offset().await?;
-                let committed = offset.as_ref().and_then(|state| state.offset);
+                let Committed { offset: committed, metadata, .. } =
+                    offset.map(|state| state.committed).unwrap_or_default();
                 Ok(Some(GroupPartition {
                     owner: state.owner_of(&topic.name, partition).map(str::to_owned),
                     topic: topic.name,
                     partition,
                     committed,
-                    metadata: offset.and_then(|state| state.metadata),
+                    metadata,
                     end,
                     lag: committed.map(|committed| (end - committed).max(0)),
                 }))
@@ -358,7 +365,8 @@ impl Groups {
         there(&self.context, &group).await?;
         let wanted = self.with_offsets(&group).await?;
         self.each(&group, wanted, |topic, partition, _, offset| async move {
-            Ok(offset.and_then(|state| CommittedOffset::of(&topic.name, partition, state)))
+            Ok(offset
+                .and_then(|state| CommittedOffset::of(&topic.name, partition, state.committed)))
         })
         .await
     }
@@ -388,10 +396,7 @@ impl Groups {
         futures_util::stream::iter(checked)
             .map(|(id, commit)| {
                 let (group, view) = (&group, &view);
-                async move {
-                    let OffsetCommit { offset, metadata, .. } = commit;
-                    write_offset(&self.context, group, &id, view, Some(offset), metadata).await
-                }
+                async move { write_offset(&self.context, group, &id, view, commit.into()).await }
             })
             .buffer_unordered(AT_ONCE)
             .try_collect()
@@ -434,11 +439,11 @@ impl Groups {
         let wanted = [(reset.topic.clone(), partitions)].into();
         let (reset, view, group) = (&reset, &view, &group);
         self.each(group, wanted, |topic, partition, log, offset| async move {
-            let committed = offset.and_then(|state| state.offset);
+            let committed = offset.and_then(|state| state.committed.offset);
             let Some(to) = target(&log, reset.to, committed).await? else { return Ok(None) };
             if !reset.dry_run {
                 let id = topic.log_id(partition);
-                write_offset(&self.context, group, &id, view, Some(to), None).await?;
+                write_offset(&self.context, group, &id, view, Committed::offset(to)).await?;
             }
             let topic = topic.name;
             Ok(Some(CommittedOffset { topic, partition, offset: to, metadata: None }))
@@ -459,9 +464,10 @@ impl Groups {
         let wanted = self.with_offsets(&group).await?;
         let (group, view_of) = (&group, &view);
         self.each::<(), _, _>(group, wanted, |topic, partition, _, offset| async move {
-            if offset.is_some_and(|state| state.offset.is_some() || state.owner.is_some()) {
+            if offset.is_some_and(|state| state.committed.offset.is_some() || state.owner.is_some())
+            {
                 let id = topic.log_id(partition);
-                write_offset(&self.context, group, &id, view_of, None, None).await?;
+                write_offset(&self.context, group, &id, view_of, Committed::default()).await?;
             }
             Ok(None)
         })

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::env::Rule;
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::LogId;
+use crate::log::read::Place;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,12 +30,49 @@ pub(crate) struct OffsetState {
     /// The group's generation when the owner claimed it.
     pub(crate) generation: i64,
     pub(crate) owner: Option<Owner>,
-    /// The offset of the next record to be consumed.
-    pub(crate) offset: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) metadata: Option<String>,
+    #[serde(flatten)]
+    pub(crate) committed: Committed,
     /// The writer's clock, Unix milliseconds; for people.
     pub(crate) at_ms: i64,
+}
+
+/// What is committed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Committed {
+    /// The offset of the next record to be consumed.
+    pub(crate) offset: Option<i64>,
+    /// What the application keeps with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) metadata: Option<String>,
+    /// Where that record is or will be, so that whoever reads on need not search.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) slot: Option<SlotHint>,
+}
+
+/// A slot of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SlotHint {
+    block: u64,
+    slot: u32,
+}
+
+impl Committed {
+    /// An offset, and nothing more.
+    pub(crate) fn offset(offset: i64) -> Self {
+        Self { offset: Some(offset), ..Self::default() }
+    }
+
+    /// A reader's place.
+    pub(crate) fn place(place: Place) -> Self {
+        let slot = Some(SlotHint { block: place.block, slot: place.slot });
+        Self { slot, ..Self::offset(place.offset) }
+    }
+
+    /// Where to read on, if it is known.
+    pub(crate) fn to_place(&self) -> Option<Place> {
+        let SlotHint { block, slot } = self.slot?;
+        Some(Place { block, slot, offset: self.offset? })
+    }
 }
 
 /// Who owns a partition.
@@ -227,8 +265,7 @@ impl OwnedOffsets {
             format: FORMAT,
             generation: view.generation,
             owner: Some(owner.clone()),
-            offset: newest.and_then(|entry| entry.state.offset),
-            metadata: newest.and_then(|entry| entry.state.metadata.clone()),
+            committed: newest.map(|entry| entry.state.committed.clone()).unwrap_or_default(),
             at_ms: now_ms,
         };
         match journal.append(newest.map(|entry| entry.position), &state).await? {
@@ -243,38 +280,31 @@ impl OwnedOffsets {
     }
 
     /// What is committed, as far as this owner knows.
-    pub(crate) async fn committed(&self) -> OffsetState {
-        self.inner.lock().await.newest.state.clone()
+    pub(crate) async fn committed(&self) -> Committed {
+        self.inner.lock().await.newest.state.committed.clone()
     }
 
     /// Commits; false if a later commit came first, or may have. `Fenced` when the partition is
     /// another's now.
-    pub(crate) async fn commit(
-        &self,
-        ticket: u64,
-        offset: i64,
-        metadata: Option<String>,
-    ) -> Result<bool> {
+    pub(crate) async fn commit(&self, ticket: u64, committed: Committed) -> Result<bool> {
         let mut inner = self.inner.lock().await;
         if inner.begun > ticket && !inner.lost {
             return Ok(false);
         }
         // Also if it fails: nobody may know whether it was written.
         inner.begun = ticket;
-        self.write(&mut inner, |_| (Some(self.owner.clone()), Some(offset), metadata.clone()))
-            .await?;
+        self.write(&mut inner, |_| (Some(self.owner.clone()), committed.clone())).await?;
         Ok(true)
     }
 
     /// Gives the partition up, with a last commit. That it is another's already is as good.
-    pub(crate) async fn release(&self, commit: Option<(i64, Option<String>)>) -> Result<()> {
+    pub(crate) async fn release(&self, last: Option<Committed>) -> Result<()> {
         let mut inner = self.inner.lock().await;
         let mut tries = 0;
         loop {
             let written = self
-                .write(&mut inner, |state| match &commit {
-                    Some((offset, metadata)) => (None, Some(*offset), metadata.clone()),
-                    None => (None, state.offset, state.metadata.clone()),
+                .write(&mut inner, |state| {
+                    (None, last.clone().unwrap_or_else(|| state.committed.clone()))
                 })
                 .await;
             match written {
@@ -295,19 +325,18 @@ impl OwnedOffsets {
     async fn write(
         &self,
         inner: &mut Inner,
-        what: impl Fn(&OffsetState) -> (Option<Owner>, Option<i64>, Option<String>),
+        what: impl Fn(&OffsetState) -> (Option<Owner>, Committed),
     ) -> Result<()> {
         loop {
             if inner.lost {
                 return Err(self.fenced(&inner.newest.state));
             }
-            let (owner, offset, metadata) = what(&inner.newest.state);
+            let (owner, committed) = what(&inner.newest.state);
             let state = OffsetState {
                 format: FORMAT,
                 generation: self.generation,
                 owner,
-                offset,
-                metadata,
+                committed,
                 at_ms: self.context.env.now_ms(),
             };
             match inner.journal.append(Some(inner.newest.position), &state).await? {
@@ -351,7 +380,7 @@ enum Step {
     Wait,
 }
 
-/// What is committed in a partition.
+/// Who owns a partition, and what is committed.
 pub(crate) async fn read_offset(
     context: &Arc<Context>,
     group: &Arc<str>,
@@ -371,8 +400,7 @@ pub(crate) async fn write_offset(
     group: &Arc<str>,
     id: &LogId,
     view: &View,
-    offset: Option<i64>,
-    metadata: Option<String>,
+    committed: Committed,
 ) -> Result<()> {
     let log = log_of_offsets(context, group, id);
     let mut journal = Journal::<OffsetState>::new(Arc::clone(&log));
@@ -393,8 +421,7 @@ pub(crate) async fn write_offset(
             format: FORMAT,
             generation: view.generation,
             owner: None,
-            offset,
-            metadata: metadata.clone(),
+            committed: committed.clone(),
             at_ms: context.env.now_ms(),
         };
         let after = newest.map(|newest| newest.position);
