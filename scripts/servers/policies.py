@@ -87,6 +87,7 @@ def roles(store, policies):
     admin = store.user("admin", policies["s3-admin"])
     producer = store.user("producer", policies["s3-producer"])
     consumer = store.user("consumer", policies["s3-consumer"])
+    member = store.user("member", policies["s3-group"])
 
     for topic in ("orders", "other"):
         store.may(admin, "topic", "create", topic)
@@ -109,6 +110,17 @@ def roles(store, policies):
     store.may_not(consumer, "consume", "other", names="other/0/")
     store.may_not(consumer, "produce", "orders", stdin=b"x\n", names="meta/probe/")
     store.may_not(consumer, "topic", "delete", "orders", names="meta/probe/")
+
+    store.may_not(consumer, "consume", "orders", "--group", "billing", names="meta/probe/")
+
+    print("member of a group:")
+    assert store.may(member, "consume", "orders", "--group", "billing") == expected
+    assert store.may(member, "consume", "orders", "--group", "billing") == b"", "nothing was committed"
+    store.may(member, "group", "describe", "billing")
+    store.may(member, "group", "reset", "billing", "--topic", "orders", "--to", "earliest")
+    assert store.may(member, "consume", "orders", "--group", "billing") == expected
+    store.may_not(member, "consume", "orders", "--group", "other", names="meta/groups/other/")
+    store.may_not(member, "produce", "orders", stdin=b"x\n", names="orders/0/")
 
     print("admin:")
     assert store.may(admin, "consume", "orders") == expected, "something was written that was forbidden"
@@ -140,7 +152,7 @@ def enforced_condition(store, policy):
 
 def main():
     policies = page_policies()
-    assert set(policies) == {"s3-consumer", "s3-producer", "s3-admin", "s3-if-none-match"}, set(policies)
+    assert set(policies) == {"s3-consumer", "s3-group", "s3-producer", "s3-admin", "s3-if-none-match"}, set(policies)
     store = Store(sys.argv[1])
     roles(store, policies)
     enforced_condition(store, policies["s3-if-none-match"])
