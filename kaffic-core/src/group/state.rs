@@ -154,18 +154,10 @@ impl GroupState {
         let subscribed = |member: &Member| {
             member.topics.iter().filter(|topic| topics.contains_key(*topic)).cloned().collect()
         };
-        // Partitions of a topic that was deleted and created again are others.
-        let mut current = self.assignment.clone();
-        for partitions in current.values_mut() {
-            partitions.retain(|name, _| {
-                let (now, then) = (topics.get(name), self.topics.get(name));
-                now.map(|topic| topic.incarnation) == then.map(|topic| topic.incarnation)
-            });
-        }
         let input = AssignorInput {
             members: members.iter().map(|(name, m)| (name.clone(), subscribed(m))).collect(),
             topics: topics.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect(),
-            current,
+            current: self.assignment.clone(),
         };
         let assignment = assign(assignor, &input)?;
         Ok(Self {
