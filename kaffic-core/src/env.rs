@@ -68,6 +68,9 @@ pub enum Rule {
     LosersReadTheIndex,
     /// A group member's commit that meets another's claim fails.
     CommitsMeetClaims,
+    /// A group's partition is not claimed by a member that knows less of the group than whoever had it
+    /// did.
+    ClaimsMindGenerations,
 }
 
 /// The real clock, the operating system's random numbers and the tokio runtime it is used in.

@@ -5,7 +5,7 @@ use super::journal::{Appended, Entry, Journal};
 use super::membership::View;
 use super::{log_of_offsets, nonce};
 use crate::context::Context;
-use crate::env::Rule;
+use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::LogId;
 use crate::log::read::Place;
@@ -185,7 +185,7 @@ impl OwnedOffsets {
                     if !ground.holds(&view, &id) && !claimed {
                         return Ok(None);
                     }
-                    match Self::step(&mut journal, entry, &owner, &view, env.now_ms()).await {
+                    match Self::step(&mut journal, entry, &owner, &view, &*env).await {
                         Ok(Step::Claimed(entry)) => {
                             let generation = entry.state.generation;
                             let owned = Self {
@@ -201,12 +201,8 @@ impl OwnedOffsets {
                                     lost: false,
                                 }),
                             };
-                            drop(permit);
-                            if ground.holds(&ground.view(), &id) {
-                                return Ok(Some(owned));
-                            }
-                            owned.release(None).await?;
-                            return Ok(None);
+                            // What the group says by now is the consumer's to look at.
+                            return Ok(Some(owned));
                         }
                         other => other,
                     }
@@ -247,7 +243,7 @@ impl OwnedOffsets {
         newest: Option<&Entry<OffsetState>>,
         owner: &Owner,
         view: &View,
-        now_ms: i64,
+        env: &dyn Env,
     ) -> Result<Step> {
         if let Some(entry) = newest {
             let state = &entry.state;
@@ -257,7 +253,11 @@ impl OwnedOffsets {
                     return Ok(Step::Wait);
                 }
                 // Whoever claimed it knew more of the group than we do.
-                _ if state.generation > view.generation => return Ok(Step::Wait),
+                _ if state.generation > view.generation
+                    && env.keeps(Rule::ClaimsMindGenerations) =>
+                {
+                    return Ok(Step::Wait);
+                }
                 _ => {}
             }
         }
@@ -266,7 +266,7 @@ impl OwnedOffsets {
             generation: view.generation,
             owner: Some(owner.clone()),
             committed: newest.map(|entry| entry.state.committed.clone()).unwrap_or_default(),
-            at_ms: now_ms,
+            at_ms: env.now_ms(),
         };
         match journal.append(newest.map(|entry| entry.position), &state).await? {
             Appended::At(position) => Ok(Step::Claimed(Entry { position, state })),

@@ -23,8 +23,8 @@ fn guarded_by(rule: Rule) -> Invariant {
         // A put that was late is acknowledged at an offset that has another record.
         Rule::SweepsWaitForTheLease => Invariant::OneRecordAnOffset,
         Rule::NamesAskForTheEpoch => Invariant::FencesHold,
-        // Not of logs: the tests of groups leave it out.
-        Rule::CommitsMeetClaims => unreachable!("{rule:?}"),
+        // Not of logs: the tests of groups leave them out.
+        Rule::CommitsMeetClaims | Rule::ClaimsMindGenerations => unreachable!("{rule:?}"),
         Rule::LosersReadTheIndex => Invariant::NothingDropped,
     }
 }
