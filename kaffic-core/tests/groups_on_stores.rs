@@ -34,6 +34,7 @@ async fn send(store: &TestStore, each: usize) {
 }
 
 /// Polls all until it is as it should be.
+#[expect(clippy::disallowed_methods, reason = "a test that hangs fails")]
 async fn poll_until(
     members: &mut [Consumer],
     seen: &mut Seen,
