@@ -134,6 +134,8 @@ impl Consumer {
     /// Whatever stopped a partition: `Corrupt` (naming the object), `OffsetOutOfRange`,
     /// `Unavailable`, `TopicNotFound` when it was deleted. The position stays where it was, so
     /// polling again tries again, and `seek` goes past.
+    /// In a group also `Fenced`, at every poll from then on, when another consumer has joined with
+    /// this one's [`member_name`](ConsumerBuilder::member_name).
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
         let mut out = Vec::new();
         let deadline = self.env.monotonic().saturating_add(wait);
