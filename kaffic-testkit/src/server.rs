@@ -84,7 +84,7 @@ impl Server {
             return None;
         };
         let mut log = AccessLog { server: self.clone(), path: path.into(), read: 0 };
-        log.take();
+        log.take(0);
         Some(log)
     }
 }
@@ -128,32 +128,35 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// The requests since the last time. Asks for an object of a name that nobody else asks for,
-    /// and reads on until that is logged.
+    /// The requests since the last time, `at_least` so many: a server may log one only after it has
+    /// answered it. Asks for an object of a name that nobody else asks for, and reads on until that is
+    /// logged, too.
     ///
     /// # Panics
-    /// If it is not.
-    pub fn take(&mut self) -> Vec<Logged> {
+    /// If they are not.
+    pub fn take(&mut self, at_least: u64) -> Vec<Logged> {
         let marker = self.server.fresh_url("marker").replace("s3://", "/");
         self.ask(&marker);
         let end = marker.splitn(3, '/').nth(2).unwrap_or_default().to_owned();
         let begun = Instant::now();
         let mut found = Vec::new();
-        loop {
+        let mut marked = false;
+        while !marked || (found.len() as u64) < at_least {
             let text = std::fs::read_to_string(&self.path).expect("the access log can be read");
             let new = &text[self.read..];
             let whole = new.rfind('\n').map_or(0, |at| at + 1);
             self.read += whole;
-            for line in new[..whole].lines() {
-                let logged = parse(line);
-                if logged.key == end {
-                    return found;
+            for logged in new[..whole].lines().map(parse) {
+                match logged.key == end {
+                    true => marked = true,
+                    false => found.push(logged),
                 }
-                found.push(logged);
             }
-            assert!(begun.elapsed() < MUCH_TIME, "{end} is not in {}", self.path.display());
+            let in_time = begun.elapsed() < MUCH_TIME;
+            assert!(in_time, "{end}: {} of {at_least} in {}", found.len(), self.path.display());
             std::thread::yield_now();
         }
+        found
     }
 
     /// Without a signature, so it is refused, and logged.
