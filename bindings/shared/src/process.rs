@@ -1,0 +1,253 @@
+//! The process: its one tokio runtime, made at first use, and what becomes of it after a fork. The
+//! runtime's threads are the parent's alone, so a child gets a runtime of its own when it first needs
+//! one, and whatever was made before the fork says that it can't be used there.
+
+use crate::failure::{Failure, Result, Status};
+use std::future::Future;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+/// Only atomics here: a lock that another thread held at a fork would be held in the child for ever.
+static RUNTIME: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static HOOKED: AtomicBool = AtomicBool::new(false);
+/// How many [`Belonging`]s of this process there are.
+static USERS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn in_the_child() {
+    // What these told of belongs to the parent. The runtime is left as it is: its threads are not
+    // here, and ending it would wait for them.
+    RUNTIME.store(ptr::null_mut(), Ordering::Relaxed);
+    USERS.store(0, Ordering::Relaxed);
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+fn hook() {
+    if HOOKED.load(Ordering::Acquire) || HOOKED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    // SAFETY: the handler only stores to atomics, which is allowed between fork and exec.
+    unsafe { libc::pthread_atfork(None, None, Some(in_the_child)) };
+}
+
+/// The process's runtime.
+///
+/// # Errors
+/// `Internal` when the operating system gives no threads.
+///
+/// ```
+/// let seven = kaffic_bindings::process::runtime().unwrap().block_on(async { 7 });
+/// assert_eq!(seven, 7);
+/// ```
+pub fn runtime() -> Result<&'static Runtime> {
+    hook();
+    let mut there = RUNTIME.load(Ordering::Acquire);
+    if there.is_null() {
+        let made = Builder::new_multi_thread().enable_all().thread_name("kaffic").build();
+        let made = made.map_err(|error| {
+            Failure::new(Status::Internal, format!("no threads can be started: {error}"))
+        })?;
+        let made = Box::into_raw(Box::new(made));
+        let null = ptr::null_mut();
+        match RUNTIME.compare_exchange(null, made, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => there = made,
+            Err(other) => {
+                // SAFETY: `made` came from a box above, and nobody else has seen it.
+                unsafe { Box::from_raw(made) }.shutdown_background();
+                there = other;
+            }
+        }
+    }
+    // SAFETY: only `shutdown` frees a runtime that was stored, and only when nothing belongs to it.
+    Ok(unsafe { &*there })
+}
+
+/// Ends the runtime, for checkers of leaks; the next use makes a new one. Waits up to `wait` for its
+/// threads.
+///
+/// # Errors
+/// `InvalidArgument` while there are clients, producers or consumers.
+pub fn shutdown(wait: Duration) -> Result<()> {
+    let in_use = |users: usize| {
+        Err(Failure::invalid(format!(
+            "{users} clients, producers and consumers are there still; free them first"
+        )))
+    };
+    let users = USERS.load(Ordering::SeqCst);
+    if users > 0 {
+        return in_use(users);
+    }
+    let there = RUNTIME.swap(ptr::null_mut(), Ordering::SeqCst);
+    if there.is_null() {
+        return Ok(());
+    }
+    // Somebody may have come in between, and have the runtime in hand.
+    let users = USERS.load(Ordering::SeqCst);
+    if users > 0 {
+        let null = ptr::null_mut();
+        // Where there is a new one already, the old stays for whoever has it.
+        RUNTIME.compare_exchange(null, there, Ordering::SeqCst, Ordering::SeqCst).ok();
+        return in_use(users);
+    }
+    // SAFETY: it came from a box, was taken out of the slot here alone, and nothing belongs to it.
+    unsafe { Box::from_raw(there) }.shutdown_timeout(wait);
+    Ok(())
+}
+
+/// That something was made in this process, and not before a fork. Everything that uses the runtime
+/// has one.
+///
+/// ```
+/// let belonging = kaffic_bindings::process::Belonging::here();
+/// assert!(belonging.check().is_ok());
+/// ```
+#[derive(Debug)]
+pub struct Belonging {
+    generation: u64,
+}
+
+impl Belonging {
+    /// To the process that calls.
+    pub fn here() -> Self {
+        hook();
+        USERS.fetch_add(1, Ordering::SeqCst);
+        Self { generation: GENERATION.load(Ordering::Relaxed) }
+    }
+
+    /// Whether this is the process that it was made in.
+    pub fn is_here(&self) -> bool {
+        self.generation == GENERATION.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// `Forked` in a child of the process that it was made in.
+    pub fn check(&self) -> Result<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        let message = "this was made before the process was forked, and is the parent's: make a \
+                       new client in the child";
+        Err(Failure::new(Status::Forked, message))
+    }
+
+    /// Something that has to be the process's own: it is dropped there, and left alone in a child.
+    pub fn own<T>(self, value: T) -> Owned<T> {
+        Owned { value: Some(value), belonging: self }
+    }
+}
+
+impl Drop for Belonging {
+    fn drop(&mut self) {
+        if self.is_here() {
+            USERS.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A value that can only be used, and is only dropped, in the process that it was made in.
+///
+/// ```
+/// use kaffic_bindings::process::Belonging;
+/// let owned = Belonging::here().own(String::from("mine"));
+/// assert_eq!(owned.get().unwrap(), "mine");
+/// ```
+#[derive(Debug)]
+pub struct Owned<T> {
+    value: Option<T>,
+    belonging: Belonging,
+}
+
+impl<T> Owned<T> {
+    /// # Errors
+    /// `Forked` in a child of the process that it was made in.
+    pub fn get(&self) -> Result<&T> {
+        self.belonging.check()?;
+        self.value.as_ref().ok_or_else(|| Failure::new(Status::Internal, "it was taken"))
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        let Some(value) = self.value.take() else { return };
+        if !self.belonging.is_here() {
+            // Its locks may be held by threads that are not here.
+            std::mem::forget(value);
+            return;
+        }
+        // Dropping may spawn: what is left of a producer's buffer is still sent.
+        let _inside = runtime().map(Runtime::enter).ok();
+        drop(value);
+    }
+}
+
+/// Waits for `work` on this thread, for at most `limit`; `None` waits as long as it takes.
+///
+/// # Errors
+/// `TimedOut`, naming `what` took too long; and whatever `work` says.
+pub fn within<T>(
+    limit: Option<Duration>,
+    what: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    runtime()?.block_on(limited(limit, what, work))
+}
+
+/// The same as a future.
+///
+/// # Errors
+/// As [`within`].
+#[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
+pub async fn limited<T>(
+    limit: Option<Duration>,
+    what: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let Some(limit) = limit else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        let message = format!("{what} took longer than the {limit:?} allowed for the call");
+        Err(Failure::new(Status::TimedOut, message))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_in_use_is_not_ended() {
+        let belonging = Belonging::here();
+        let failure = shutdown(Duration::ZERO).unwrap_err();
+        assert_eq!(failure.status, Status::InvalidArgument);
+        assert_eq!(runtime().unwrap().block_on(async { 3 }), 3);
+        drop(belonging);
+    }
+
+    #[test]
+    fn a_limit_is_told_with_what_took_too_long() {
+        let never = std::future::pending::<Result<()>>();
+        let failure = within(Some(Duration::from_millis(1)), "a flush", never).unwrap_err();
+        assert_eq!(failure.status, Status::TimedOut);
+        assert!(failure.message.starts_with("a flush took longer"), "{failure}");
+        assert!(failure.retriable);
+    }
+
+    #[test]
+    fn what_belongs_to_another_generation_is_refused_and_not_dropped() {
+        let mut dropped = 0;
+        struct Counts<'a>(&'a mut i32);
+        impl Drop for Counts<'_> {
+            fn drop(&mut self) {
+                *self.0 += 1;
+            }
+        }
+        let foreign = Belonging { generation: GENERATION.load(Ordering::Relaxed) + 1 };
+        let owned = foreign.own(Counts(&mut dropped));
+        assert_eq!(owned.get().map(|_| ()).unwrap_err().status, Status::Forked);
+        drop(owned);
+        assert_eq!(dropped, 0);
+        drop(Belonging::here().own(Counts(&mut dropped)));
+        assert_eq!(dropped, 1);
+    }
+}
