@@ -83,6 +83,29 @@ pub struct Ticket {
     pub(super) timestamp: i64,
 }
 
+impl Ticket {
+    /// The partition that the record goes to.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// # let producer = client.producer("t").build().await.unwrap();
+    /// let record = kaffic_core::Record::value("v").timestamp(17);
+    /// let ticket = producer.enqueue(record).await.unwrap();
+    /// assert_eq!((ticket.partition(), ticket.timestamp()), (0, 17));
+    /// # });
+    /// ```
+    pub fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// The record's timestamp in Unix milliseconds.
+    pub fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+}
+
 impl Future for Ticket {
     type Output = Result<Ack>;
 
