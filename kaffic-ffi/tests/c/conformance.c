@@ -316,6 +316,19 @@ static int same(const step_t *step, const kaffic_consumer_record_t *record) {
     return 1;
 }
 
+/* A number for a topic's partition. */
+static long lane(const kaffic_consumer_record_t *record, char names[MOST][128], int *len) {
+    char name[128];
+    int at;
+    snprintf(name, sizeof name, "%s:%d", record->topic, record->partition);
+    for (at = 0; at < *len; at++) {
+        if (strcmp(names[at], name) == 0) return at;
+    }
+    CHECK(*len < MOST);
+    strcpy(names[*len], name);
+    return (*len)++;
+}
+
 static long number_in(kaffic_bytes_t bytes, size_t skip) {
     char text[32];
     snprintf(text, sizeof text, "%.*s", (int)(bytes.len - skip), (const char *)bytes.data + skip);
@@ -346,13 +359,14 @@ static int read_records(const step_t *step, thing_t *of) {
     }
     if (strcmp(verb, "count") == 0 || strcmp(verb, "ordered") == 0) {
         long last[MOST];
-        int seen[MOST] = {0}, ordered = strcmp(verb, "ordered") == 0;
+        char lanes[MOST][128];
+        int lanes_len = 0, seen[MOST] = {0}, ordered = strcmp(verb, "ordered") == 0;
         for (at = 0; at < MOST; at++) last[at] = -1;
         for (at = 0; at < wanted; at++) {
             long of_what, number;
             if ((records = next(of)) == NULL) return 0;
             record = kaffic_records_get(records, 0);
-            of_what = ordered ? number_in(record->key, 1) : record->partition;
+            of_what = ordered ? number_in(record->key, 1) : lane(record, lanes, &lanes_len);
             number = ordered ? number_in(record->value, 0) : (long)record->offset;
             kaffic_records_free(records);
             if (number <= last[of_what]) return say("%ld came after %ld", number, last[of_what]);
