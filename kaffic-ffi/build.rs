@@ -10,6 +10,8 @@ fn main() {
     };
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{soname}");
+        // Only what is in this crate is exported, and not what its dependencies export as they are built.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
     }
     println!("cargo:rerun-if-changed=build.rs");
 }

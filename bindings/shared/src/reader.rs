@@ -11,7 +11,7 @@ use kaffic_core::{
 };
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
@@ -58,7 +58,8 @@ pub struct Reader {
     settings: Settings,
     listener: Option<Arc<dyn RebalanceListener>>,
     state: Mutex<State>,
-    /// Somebody else wants the turn of a poll that waits.
+    /// How many calls want the turn of a poll that waits, and that one more does.
+    askers: AtomicUsize,
     asked: Notify,
     woken: Notify,
     closed: AtomicBool,
@@ -109,6 +110,7 @@ impl Reader {
             settings,
             listener,
             state: Mutex::new(State::Idle),
+            askers: AtomicUsize::new(0),
             asked: Notify::new(),
             woken: Notify::new(),
             closed: AtomicBool::new(false),
@@ -146,8 +148,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Waits for the turn. A poll that waits for records steps back for it.
+    /// Waits for the turn. Polls that wait for records step back for it.
     async fn turn(&self) -> MutexGuard<'_, State> {
+        let _asking = Asking::new(&self.askers);
         let mut turn = pin!(self.state.lock());
         // Polled once, this one is in the queue, before the poll that is asked to step back.
         if let Some(state) = turn.as_mut().now_or_never() {
@@ -165,7 +168,21 @@ impl Reader {
     pub async fn poll(&self, max: usize, wait: Option<Duration>) -> Result<Polled> {
         let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
-            let mut state = self.state.lock().await;
+            let turn = self.state.lock();
+            let mut state = match deadline {
+                None => turn.await,
+                // Another poll may have the turn for longer.
+                Some(at) => match tokio::time::timeout_at(at.into(), turn).await {
+                    Ok(state) => state,
+                    Err(_) => return Ok(Polled::Records(Vec::new())),
+                },
+            };
+            if self.askers.load(Ordering::Acquire) > 0 {
+                // The lock is fair: they come before the next round of this.
+                drop(state);
+                tokio::task::yield_now().await;
+                continue;
+            }
             let consumer = reading(&mut state)?;
             let hour = Duration::from_secs(3600);
             let left =
@@ -181,7 +198,6 @@ impl Reader {
                     Either::Right((Either::Right(_), _)) => None,
                 }
             };
-            // The lock is fair: whoever asked comes before the next round of this.
             let Some(records) = ended else { continue };
             if !records.is_empty() || last || max == 0 || consumer.is_finished() {
                 return Ok(Polled::Records(records));
@@ -307,6 +323,22 @@ impl Reader {
     }
 }
 
+/// A call that wants the turn, for as long as it waits for it.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn new(askers: &'a AtomicUsize) -> Self {
+        askers.fetch_add(1, Ordering::AcqRel);
+        Self(askers)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 fn with_offsets(partitions: &[(String, u32, Option<i64>)]) -> Vec<(String, u32, i64)> {
     let with = |(topic, partition, offset): &(String, u32, Option<i64>)| {
         Some((topic.clone(), *partition, (*offset)?))
@@ -378,14 +410,43 @@ mod tests {
         let mut poll = pin!(reader.poll(10, None));
         assert!(poll.as_mut().now_or_never().is_none());
         for _ in 0..3 {
-            let mut positions = pin!(reader.positions());
-            assert!(positions.as_mut().now_or_never().is_none());
-            // The poll steps back, and goes on after.
-            assert!(poll.as_mut().now_or_never().is_none());
-            assert_eq!(positions.await.unwrap().len(), 2);
+            let positions = pin!(reader.positions());
+            match select(poll.as_mut(), positions).await {
+                Either::Left(_) => panic!("the poll ended"),
+                Either::Right((positions, _)) => assert_eq!(positions.unwrap().len(), 2),
+            }
         }
         produce(&client, 1, &["v"]).await;
         assert_eq!(values(poll.await.unwrap()), ["v"]);
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "tasks of a test")]
+    async fn several_polls_wait_and_all_step_back() {
+        let client = client().await;
+        let reader = reader(&client, &[]).await;
+        let polls: Vec<_> = (0..3)
+            .map(|_| {
+                let reader = Arc::clone(&reader);
+                tokio::task::spawn(async move { reader.poll(1, None).await })
+            })
+            .collect();
+        // One that has the turn makes no other wait for longer than that wants to.
+        let nothing = reader.poll(1, Some(Duration::from_millis(1))).await.unwrap();
+        assert_eq!(values(nothing).len(), 0);
+        for _ in 0..10 {
+            assert_eq!(reader.positions().await.unwrap().len(), 2);
+        }
+        produce(&client, 0, &["v"]).await;
+        reader.close().await.unwrap();
+        let mut records = 0;
+        for poll in polls {
+            match poll.await.unwrap() {
+                Ok(polled) => records += values(polled).len(),
+                Err(failure) => assert_eq!(failure.status, Status::Closed),
+            }
+        }
+        assert!(records <= 1);
     }
 
     #[tokio::test]
