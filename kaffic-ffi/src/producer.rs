@@ -135,7 +135,10 @@ impl Sending<'_> {
         if let Some(queue) = deliveries.queue() {
             let full = "a million deliveries wait to be polled; poll the producer's queue";
             if !queue.expect(1) {
-                self.wait_for(full, async { Ok(queue.wait_for_room().await) })?;
+                self.wait_for(full, async {
+                    queue.wait_for_room().await;
+                    Ok(())
+                })?;
             }
         }
         let ticket = self.enqueue(record).inspect_err(|_| {

@@ -33,13 +33,10 @@ pub extern "C" fn kaffic_version_string() -> *const c_char {
 pub unsafe extern "C" fn kaffic_has_feature(name: *const c_char) -> bool {
     infallible(false, || {
         // SAFETY: a text that ends with a zero, by the rules of the header.
-        match unsafe { text(name, "name") } {
-            Ok("s3") => cfg!(feature = "aws"),
-            Ok("gs") => cfg!(feature = "gcp"),
-            Ok("az") => cfg!(feature = "azure"),
-            Ok("file" | "memory") => true,
-            _ => false,
-        }
+        let name = unsafe { text(name, "name") }.unwrap_or_default();
+        let built = [("s3", cfg!(feature = "aws")), ("gs", cfg!(feature = "gcp"))];
+        let built = built.into_iter().chain([("az", cfg!(feature = "azure"))]);
+        built.chain([("file", true), ("memory", true)]).any(|(known, is)| is && known == name)
     })
 }
 
