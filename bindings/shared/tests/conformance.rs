@@ -1,6 +1,8 @@
 //! The scenarios of bindings/conformance, through what every language's library rests on. Runs on the
 //! store that `KAFFIC_TEST_URL` names, or in a directory.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[path = "conformance/script.rs"]
 mod script;
 #[path = "conformance/world.rs"]

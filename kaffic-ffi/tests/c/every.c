@@ -338,7 +338,7 @@ static void producing(void) {
     free(large);
     kaffic_producer_free(other);
 
-    FAILS(KAFFIC_TOPIC_NOT_FOUND, "nowhere", kaffic_producer_new(client, "nowhere", NULL, NULL, 0, &none, &error));
+    FAILS(KAFFIC_TOPIC_NOT_FOUND, "nowhere", kaffic_producer_new(client, "nowhere", NULL, NULL, FOREVER, &none, &error));
     FAILS(KAFFIC_NULL_ARGUMENT, "producer", kaffic_producer_flush(NULL, 0, &error));
     FAILS(KAFFIC_NULL_ARGUMENT, "producer", kaffic_producer_close(NULL, 0, &error));
     FAILS(KAFFIC_NULL_ARGUMENT, "queue", kaffic_queue_poll(NULL, 0, &event, &error));

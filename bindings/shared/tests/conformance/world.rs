@@ -5,6 +5,7 @@ use kaffic_bindings::reader::{Polled, Reader, Wanted};
 use kaffic_bindings::settings;
 use kaffic_bindings::writer::Writer;
 use kaffic_bindings::{Failure, Settings, Status, describe};
+use kaffic_core::env::{Env, SystemEnv};
 use kaffic_core::{
     Bytes, CommittedOffset, ConsumerRecord, Header, Kaffic, OffsetCommit, OffsetReset,
     PartitionPosition, RebalanceListener, Record, Start,
@@ -74,7 +75,7 @@ impl World {
     pub(crate) async fn new(scenario: &str) -> Self {
         let (url, dir) = match std::env::var("KAFFIC_TEST_URL") {
             Ok(url) => {
-                let run = std::process::id();
+                let run = SystemEnv::new().process_id();
                 (format!("{}/rust-{run}-{scenario}", url.trim_end_matches('/')), None)
             }
             Err(_) => {
