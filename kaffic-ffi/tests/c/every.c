@@ -602,7 +602,9 @@ static void groups(void) {
     kaffic_config_free(config);
 }
 
-typedef struct { int lines, freed, nested; } log_t;
+/* What threads of the library's touch is at rest before, and atomic: how they agree can't be seen from here. */
+typedef struct { int lines, freed; } log_t;
+static log_t log_seen;
 
 static void line(void *userdata, kaffic_log_level_t level, const char *target, const char *message) {
     log_t *log = (log_t *)userdata;
@@ -611,7 +613,7 @@ static void line(void *userdata, kaffic_log_level_t level, const char *target, c
     CHECK(strncmp(target, "kaffic", 6) == 0 && strlen(message) > 0);
     __atomic_fetch_add(&log->lines, 1, __ATOMIC_SEQ_CST);
     /* Whatever waits fails. */
-    CHECK(kaffic_topic_create(client, "nested", NULL, 0, &error) == KAFFIC_IN_CALLBACK);
+    CHECK(kaffic_shutdown(0, &error) == KAFFIC_IN_CALLBACK);
     kaffic_error_free(error);
 }
 
@@ -620,21 +622,19 @@ static void log_freed(void *userdata) { __atomic_fetch_add(&((log_t *)userdata)-
 static void logging(void) {
     kaffic_producer_t *producer = NULL;
     kaffic_record_t record = record_of("k", "v");
-    log_t log;
-    memset(&log, 0, sizeof log);
-    OK(kaffic_set_log(line, KAFFIC_LOG_TRACE, &log, log_freed, &error));
+    OK(kaffic_set_log(line, KAFFIC_LOG_TRACE, &log_seen, log_freed, &error));
     OK(kaffic_producer_new(client, "grouped", NULL, NULL, FOREVER, &producer, &error));
     FAILS(KAFFIC_CONDITION_FAILED, "grouped",
           kaffic_producer_append(producer, 0, &record, sizeof record, 1, 99, FOREVER, NULL, &error));
     kaffic_producer_free(producer);
-    CHECK(__atomic_load_n(&log.lines, __ATOMIC_SEQ_CST) > 0);
+    CHECK(__atomic_load_n(&log_seen.lines, __ATOMIC_SEQ_CST) > 0);
     OK(kaffic_set_log(NULL, KAFFIC_LOG_ERROR, NULL, NULL, &error));
-    FAILS(KAFFIC_INVALID_ARGUMENT, "5", kaffic_set_log(line, 5, &log, log_freed, &error));
+    FAILS(KAFFIC_INVALID_ARGUMENT, "5", kaffic_set_log(line, 5, &log_seen, log_freed, &error));
     /* A line that was on its way may have been the last. */
-    while (__atomic_load_n(&log.freed, __ATOMIC_SEQ_CST) < 2) {
+    while (__atomic_load_n(&log_seen.freed, __ATOMIC_SEQ_CST) < 2) {
         poll(NULL, 0, 1);
     }
-    CHECK(__atomic_load_n(&log.freed, __ATOMIC_SEQ_CST) == 2);
+    CHECK(__atomic_load_n(&log_seen.freed, __ATOMIC_SEQ_CST) == 2);
 }
 
 int main(void) {
