@@ -177,19 +177,15 @@ impl Reader {
                     Err(_) => return Ok(Polled::Records(Vec::new())),
                 },
             };
-            if self.askers.load(Ordering::Acquire) > 0 {
-                // The lock is fair: they come before the next round of this.
-                drop(state);
-                tokio::task::yield_now().await;
-                continue;
-            }
             let consumer = reading(&mut state)?;
             let hour = Duration::from_secs(3600);
             let left =
                 deadline.map_or(hour, |at| at.saturating_duration_since(Instant::now()).min(hour));
             let last = deadline.is_some() && left < hour;
+            // With others about it takes what is there, and lets them go first before it waits.
+            let others = self.askers.load(Ordering::Acquire) > 0;
             let ended = {
-                let work = pin!(consumer.poll(max, left));
+                let work = pin!(consumer.poll(max, if others { Duration::ZERO } else { left }));
                 let asked = pin!(self.asked.notified());
                 let woken = pin!(self.woken.notified());
                 match select(work, select(woken, asked)).await {
@@ -198,10 +194,15 @@ impl Reader {
                     Either::Right((Either::Right(_), _)) => None,
                 }
             };
-            let Some(records) = ended else { continue };
-            if !records.is_empty() || last || max == 0 || consumer.is_finished() {
-                return Ok(Polled::Records(records));
+            if let Some(records) = ended {
+                let over = last && (!others || left.is_zero());
+                if !records.is_empty() || over || max == 0 || consumer.is_finished() {
+                    return Ok(Polled::Records(records));
+                }
             }
+            // The lock is fair: whoever asked comes before the next round of this.
+            drop(state);
+            tokio::task::yield_now().await;
         }
     }
 
@@ -447,6 +448,27 @@ mod tests {
             }
         }
         assert!(records <= 1);
+    }
+
+    #[tokio::test]
+    async fn a_poll_gets_on_however_much_others_ask() {
+        let client = client().await;
+        produce(&client, 0, &["v"]).await;
+        let reader = reader(&client, &[]).await;
+        let asks = async {
+            loop {
+                // There is always one that asks.
+                let (first, second) = (reader.positions(), reader.positions());
+                let both = futures_util::future::join(first, second).await;
+                assert!(both.0.is_ok() && both.1.is_ok());
+                tokio::task::yield_now().await;
+            }
+        };
+        let all_the_time = futures_util::future::join(asks, std::future::pending::<()>());
+        match select(pin!(reader.poll(1, None)), pin!(all_the_time)).await {
+            Either::Left((polled, _)) => assert_eq!(values(polled.unwrap()), ["v"]),
+            Either::Right(_) => panic!("it never ends"),
+        }
     }
 
     #[tokio::test]
