@@ -194,7 +194,7 @@ static void call(void) {
         break;
     case 33: case 34: case 35: case 36:
         len = fill(some, headers, 4);
-        TOOK(kaffic_producer_send(producer, draw(12) ? some : NULL, draw(12) ? sizeof some[0] : draw(100), len,
+        TOOK(kaffic_producer_send(producer, draw(12) ? some : NULL, draw(12) ? sizeof some[0] : draw(sizeof some[0]), len,
                                   draw(100), wait_ms(), no ? NULL : &len, &error));
         break;
     case 37:
