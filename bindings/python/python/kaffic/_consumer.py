@@ -301,8 +301,8 @@ class Consumer(Scope):
 
     def _close(self, timeout: Timeout, *, unfinished: bool) -> None:
         if not self._closed:
-            self._closed = True
-            self._inner.close(None, timeout, unfinished)
+            with self._closing():
+                self._inner.close(None, timeout, unfinished)
 
     def __enter__(self) -> Self:
         return self

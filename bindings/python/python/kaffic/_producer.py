@@ -183,8 +183,8 @@ class Producer(Scope):
         >>> producer.close(timeout=10)
         """
         if not self._closed:
-            self._inner.close(None, timeout)
-            self._closed = True
+            with self._closing():
+                self._inner.close(None, timeout)
 
     def __enter__(self) -> Self:
         return self

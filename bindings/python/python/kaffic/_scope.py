@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import os
 import warnings
+from asyncio import CancelledError
+from collections.abc import Generator
+from contextlib import contextmanager
 
-from kaffic.errors import Closed
+from kaffic.errors import Closed, KafficTimeout
 
 
 class Scope:
@@ -22,6 +25,18 @@ class Scope:
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._closed
+
+    @contextmanager
+    def _closing(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except (KafficTimeout, CancelledError, KeyboardInterrupt):
+            # It may be closed again.
+            raise
+        except BaseException:
+            self._closed = True
+            raise
+        self._closed = True
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}{self._what}>"
