@@ -19,11 +19,14 @@ def test_scenario(kind, path: Path, url: str, options: dict[str, str]) -> None:
     async def play() -> None:
         client = await done(kind.connect(url, **options))
         world = World(client)
-        for step in steps(path):
-            try:
-                await world.take(step)
-            except Exception as error:
-                raise AssertionError(f"{path.name}:{step.line}: {step.text}: {error!r}") from error
-        await done(client.close())
+        try:
+            for step in steps(path):
+                try:
+                    await world.take(step)
+                except Exception as error:
+                    at = f"{path.name}:{step.line}: {step.text}"
+                    raise AssertionError(f"{at}: {error!r}") from error
+        finally:
+            await done(client.close())
 
     asyncio.run(play())

@@ -29,27 +29,111 @@ def place(text: str) -> tuple[str, int]:
     return topic, int(partition)
 
 
+def given_offsets(step: Step) -> dict[tuple[str, int], int]:
+    return {place(at): int(offset) for at, offset in step.given}
+
+
 def offsets(of: dict[Any, Any]) -> dict[str, str]:
     offset = [(at, value if isinstance(value, int) else value.offset) for at, value in of.items()]
     return {f"{topic}:{partition}": str(value) for (topic, partition), value in offset}
 
 
-def fields(answer: Any) -> dict[str, str]:
-    def plain(value: Any) -> str:
-        if isinstance(value, list):
-            return str(len(value))
-        return value if isinstance(value, str) else json.dumps(value)
+def plain(value: Any) -> str:
+    if isinstance(value, list):
+        return str(len(value))
+    return value if isinstance(value, str) else json.dumps(value)
 
+
+def fields(answer: Any) -> dict[str, str]:
     # Not `asdict`, which would look into lists.
     return {f.name: plain(getattr(answer, f.name)) for f in dataclasses.fields(answer)}
+
+
+def names(answers: list[Any]) -> dict[str, str]:
+    return {answer.name: "" for answer in answers}
+
+
+def group(answer: kaffic.Group) -> dict[str, str]:
+    at = {(p.topic, p.partition): p.committed for p in answer.partitions}
+    held = {place: offset for place, offset in at.items() if offset is not None}
+    return offsets(held) | {"members": str(len(answer.members))}
+
+
+def alone(answer: Any) -> dict[str, str]:
+    return {"is": str(answer).lower()}
+
+
+def nothing(_: Any) -> None:
+    return None
+
+
+def assigned(step: Step) -> list[tuple[str, int, int | None]]:
+    parts = [arg.decode().partition("@") for arg in step.args[1:]]
+    return [(*place(at), int(offset) if offset else None) for at, _, offset in parts]
+
+
+def send(producer: Any, step: Step) -> Any:
+    return producer.send(
+        step.value("value"),
+        step.value("key"),
+        headers=[header(value) for name, value in step.given if name == "header"],
+        timestamp=step.number("timestamp"),
+        partition=step.number("partition"),
+        sequence=step.number("sequence"),
+    )
+
+
+def append(producer: Any, step: Step) -> Any:
+    records = [value for name, value in step.given if name == "value"]
+    return producer.append(int(step.arg(1)), records, step.number("expected"))
+
+
+#: What a step calls, and what its answer comes to.
+PRODUCER = {
+    "send": (send, lambda ack: {f: plain(getattr(ack, f)) for f in ("partition", "offset", "timestamp", "duplicate")}),
+    "append": (append, lambda ack: {"offset": str(ack.offset)}),
+    "flush": (lambda p, _: p.flush(), nothing),
+    "fence": (lambda p, _: p.fence_all(), nothing),
+    "epoch": (lambda p, _: p.epoch, alone),
+    "last": (lambda p, step: p.last_sequence(int(step.arg(1))), alone),
+}
+CONSUMER = {
+    "subscribe": (lambda c, step: c.subscribe([arg.decode() for arg in step.args[1:]]), nothing),
+    "pattern": (lambda c, step: c.subscribe(pattern=step.arg(1)), nothing),
+    "assign": (lambda c, step: c.assign(assigned(step)), nothing),
+    "seek": (lambda c, step: c.seek(*place(step.arg(1)), step.arg(2)), nothing),
+    "pause": (lambda c, step: c.pause([place(step.arg(1))]), nothing),
+    "resume": (lambda c, step: c.resume([place(step.arg(1))]), nothing),
+    "positions": (lambda c, _: c.positions(), offsets),
+    "ends": (lambda c, _: c.end_offsets(), offsets),
+    "lag": (lambda c, _: c.lag(), offsets),
+    "committed": (lambda c, _: c.committed(), offsets),
+    "commit": (lambda c, step: c.commit(given_offsets(step) or None), nothing),
+}
+ADMIN = {
+    "create": (lambda k, step: k.create_topic(step.arg(0), **step.settings()), nothing),
+    "alter": (lambda k, step: k.alter_topic(step.arg(0), **step.settings()), nothing),
+    "delete": (lambda k, step: k.delete_topic(step.arg(0)), nothing),
+    "topics": (lambda k, _: k.list_topics(), names),
+    "topic": (lambda k, step: k.describe_topic(step.arg(0)), fields),
+    "groups": (lambda k, _: k.list_groups(), names),
+    "group": (lambda k, step: k.describe_group(step.arg(0)), group),
+    "commit-group": (lambda k, step: k.commit_group(step.arg(0), given_offsets(step)), nothing),
+    "reset": (lambda k, step: k.reset_group(step.arg(0), step.arg(1), step.arg(2)), offsets),
+    "delete-group": (lambda k, step: k.delete_group(step.arg(0)), nothing),
+    "offset": (lambda k, step: k.offset(step.arg(0), int(step.arg(1)), step.arg(2)), alone),
+    "verify": (lambda k, step: k.verify(step.arg(0)), fields),
+    "compact": (lambda k, step: k.compact(step.arg(0)), fields),
+    "trim": (lambda k, step: k.trim(step.arg(0), **step.settings()), fields),
+}
 
 
 class World:
     def __init__(self, client: Any) -> None:
         self.client = client
-        self.producers: dict[str, Any] = {}
-        self.consumers: dict[str, Any] = {}
+        self.made: dict[str, Any] = {}
         self.owns: dict[str, set[tuple[str, int]]] = {}
+        #: Records that were polled and not yet asked for.
         self.ahead: dict[str, list[kaffic.ConsumerRecord]] = {}
 
     async def take(self, step: Step) -> None:
@@ -72,131 +156,54 @@ class World:
             raise AssertionError("it did not fail")
 
     async def run(self, step: Step) -> dict[str, str] | None:
-        name, verb = step.arg(0), step.verb.replace("-", "_")
-        if verb in ("producer", "consumer", "share"):
-            return await getattr(self, verb)(step)
-        if verb == "close":
-            return await done((self.consumers.get(name) or self.producers[name]).close())
-        if name in self.producers:
-            return await getattr(self, f"p_{verb}")(self.producers[name], step)
-        if name in self.consumers:
-            return await getattr(self, f"c_{verb}")(self.consumers[name], step)
-        return await getattr(self, f"a_{verb}")(step)
+        handle = self.made.get(step.arg(0))
+        own = getattr(self, f"do_{step.verb}", None)
+        if own is not None:
+            return await own(handle, step)
+        if step.verb == "close":
+            return await done(handle.close())
+        table = CONSUMER if step.arg(0) in self.ahead else ADMIN if handle is None else PRODUCER
+        does, comes = table[step.verb]
+        return comes(await done(does(handle or self.client, step)))
 
-    async def producer(self, step: Step) -> None:
-        made = await done(self.client.producer(step.arg(1), **step.settings()))
-        self.producers[step.arg(0)] = made
+    async def do_producer(self, _: None, step: Step) -> None:
+        made = self.client.producer(step.arg(1), **step.settings())
+        self.made[step.arg(0)] = await done(made)
 
-    async def consumer(self, step: Step) -> None:
+    async def do_consumer(self, _: None, step: Step) -> None:
         name, owns = step.arg(0), set[tuple[str, int]]()
-        self.consumers[name] = await done(
-            self.client.consumer(
-                on_assigned=owns.update,
-                on_revoked=lambda gone: owns.difference_update(gone),
-                on_lost=owns.difference_update,
-                **step.settings(),
-            )
+        made = self.client.consumer(
+            on_assigned=owns.update,
+            on_revoked=owns.difference_update,
+            on_lost=owns.difference_update,
+            **step.settings(),
         )
-        self.owns[name], self.ahead[name] = owns, []
+        self.made[name], self.owns[name], self.ahead[name] = await done(made), owns, []
 
-    async def share(self, step: Step) -> None:
-        names, wanted = [arg.decode() for arg in step.args[1:]], int(step.arg(0))
+    async def do_share(self, _: None, step: Step) -> None:
+        members, wanted = [arg.decode() for arg in step.args[1:]], int(step.arg(0))
         for _ in range(600):
-            for name in names:
-                self.ahead[name] += await done(self.consumers[name].poll_batch(1, timeout=0.1))
-            owned = [self.owns[name] for name in names]
-            together = set().union(*owned)
-            if all(owned) and sum(map(len, owned)) == wanted == len(together):
+            for name in members:
+                self.ahead[name] += await done(self.made[name].poll_batch(1, timeout=0.1))
+            owned = [self.owns[name] for name in members]
+            if all(owned) and sum(map(len, owned)) == wanted == len(set().union(*owned)):
                 return
         raise AssertionError("they did not come to share the partitions")
 
-    async def p_send(self, producer: Any, step: Step) -> dict[str, str]:
-        ack = await done(
-            producer.send(
-                step.value("value"),
-                step.value("key"),
-                headers=[header(value) for name, value in step.given if name == "header"],
-                timestamp=step.number("timestamp"),
-                partition=step.number("partition"),
-                sequence=step.number("sequence"),
-            )
-        )
-        return {
-            "partition": str(ack.partition),
-            "offset": str(ack.offset),
-            "timestamp": str(ack.timestamp),
-            "duplicate": str(ack.duplicate).lower(),
-        }
-
-    async def p_burst(self, producer: Any, step: Step) -> None:
+    async def do_burst(self, producer: Any, step: Step) -> None:
         keys = step.number("keys")
         key = [f"k{n % keys}".encode() if keys else None for n in range(int(step.arg(1)))]
         for sent in [producer.send(str(n).encode(), key[n]) for n in range(len(key))]:
             await done(sent)
 
-    async def p_append(self, producer: Any, step: Step) -> dict[str, str]:
-        records = [value for name, value in step.given if name == "value"]
-        ack = await done(producer.append(int(step.arg(1)), records, step.number("expected")))
-        return {"offset": str(ack.offset)}
-
-    async def p_flush(self, producer: Any, step: Step) -> None:
-        await done(producer.flush())
-
-    async def p_fence(self, producer: Any, step: Step) -> None:
-        await done(producer.fence_all())
-
-    async def p_epoch(self, producer: Any, step: Step) -> dict[str, str]:
-        return {"is": str(producer.epoch).lower()}
-
-    async def p_last(self, producer: Any, step: Step) -> dict[str, str]:
-        return {"is": str(await done(producer.last_sequence(int(step.arg(1))))).lower()}
-
-    async def c_subscribe(self, consumer: Any, step: Step) -> None:
-        await done(consumer.subscribe([arg.decode() for arg in step.args[1:]]))
-
-    async def c_pattern(self, consumer: Any, step: Step) -> None:
-        await done(consumer.subscribe(pattern=step.arg(1)))
-
-    async def c_assign(self, consumer: Any, step: Step) -> None:
-        wanted = []
-        for arg in step.args[1:]:
-            at, _, offset = arg.decode().partition("@")
-            wanted.append((*place(at), int(offset) if offset else None))
-        await done(consumer.assign(wanted))
-
-    async def c_seek(self, consumer: Any, step: Step) -> None:
-        await done(consumer.seek(*place(step.arg(1)), step.arg(2)))
-
-    async def c_pause(self, consumer: Any, step: Step) -> None:
-        await done(consumer.pause([place(step.arg(1))]))
-
-    async def c_resume(self, consumer: Any, step: Step) -> None:
-        await done(consumer.resume([place(step.arg(1))]))
-
-    async def c_positions(self, consumer: Any, step: Step) -> dict[str, str]:
-        return offsets(await done(consumer.positions()))
-
-    async def c_ends(self, consumer: Any, step: Step) -> dict[str, str]:
-        return offsets(await done(consumer.end_offsets()))
-
-    async def c_lag(self, consumer: Any, step: Step) -> dict[str, str]:
-        return offsets(await done(consumer.lag()))
-
-    async def c_committed(self, consumer: Any, step: Step) -> dict[str, str]:
-        return offsets(await done(consumer.committed()))
-
-    async def c_commit(self, consumer: Any, step: Step) -> None:
-        given = {place(at): int(offset) for at, offset in step.given}
-        await done(consumer.commit(given or None))
-
-    async def next_of(self, step: Step) -> kaffic.ConsumerRecord:
+    async def record(self, consumer: Any, step: Step) -> kaffic.ConsumerRecord:
         ahead = self.ahead[step.arg(0)]
-        record = ahead.pop(0) if ahead else await done(self.consumers[step.arg(0)].poll(LONG))
+        record = ahead.pop(0) if ahead else await done(consumer.poll(LONG))
         assert record is not None, "no record came"
         return record
 
-    async def c_next(self, consumer: Any, step: Step) -> None:
-        record = await self.next_of(step)
+    async def do_next(self, consumer: Any, step: Step) -> None:
+        record = await self.record(consumer, step)
         headers = [header(value or b"") for name, value in step.expected if name == "header"]
         assert not headers or record.headers == headers
         for name, value in step.expected:
@@ -208,77 +215,30 @@ class World:
                 came = getattr(record, name)
                 assert (came if isinstance(came, bytes) else str(came).encode()) == value, name
 
-    async def c_values(self, consumer: Any, step: Step) -> None:
-        assert [(await self.next_of(step)).value for _ in step.args[1:]] == step.args[1:]
+    async def do_values(self, consumer: Any, step: Step) -> None:
+        came = [(await self.record(consumer, step)).value for _ in step.args[1:]]
+        assert came == step.args[1:]
 
-    async def c_count(self, consumer: Any, step: Step) -> None:
+    async def do_count(self, consumer: Any, step: Step) -> None:
         last: dict[tuple[str, int], int] = {}
         for _ in range(int(step.arg(1))):
-            record = await self.next_of(step)
+            record = await self.record(consumer, step)
             assert last.get((record.topic, record.partition), -1) < record.offset
             last[record.topic, record.partition] = record.offset
 
-    async def c_ordered(self, consumer: Any, step: Step) -> None:
+    async def do_ordered(self, consumer: Any, step: Step) -> None:
         count, keys, of_key = int(step.arg(1)), int(step.arg(2)), defaultdict(list)
         for _ in range(count):
-            record = await self.next_of(step)
+            record = await self.record(consumer, step)
             of_key[record.key].append(int(record.value or b""))
-        expected = {f"k{key}".encode(): list(range(key, count, keys)) for key in range(keys)}
-        assert of_key == expected
+        assert of_key == {f"k{key}".encode(): [*range(key, count, keys)] for key in range(keys)}
 
-    async def c_finished(self, consumer: Any, step: Step) -> None:
+    async def do_finished(self, consumer: Any, step: Step) -> None:
         for _ in range(100):
             assert await done(consumer.poll(LONG)) is None and not self.ahead[step.arg(0)]
             if await done(consumer.is_finished()):
                 return
         raise AssertionError("it is not finished")
 
-    async def c_quiet(self, consumer: Any, step: Step) -> None:
+    async def do_quiet(self, consumer: Any, step: Step) -> None:
         assert await done(consumer.poll(0.2)) is None
-
-    async def a_create(self, step: Step) -> None:
-        await done(self.client.create_topic(step.arg(0), **step.settings()))
-
-    async def a_alter(self, step: Step) -> None:
-        await done(self.client.alter_topic(step.arg(0), **step.settings()))
-
-    async def a_delete(self, step: Step) -> None:
-        await done(self.client.delete_topic(step.arg(0)))
-
-    async def a_topics(self, step: Step) -> dict[str, str]:
-        return {topic.name: "" for topic in await done(self.client.list_topics())}
-
-    async def a_topic(self, step: Step) -> dict[str, str]:
-        return fields(await done(self.client.describe_topic(step.arg(0))))
-
-    async def a_groups(self, step: Step) -> dict[str, str]:
-        return {group.name: "" for group in await done(self.client.list_groups())}
-
-    async def a_group(self, step: Step) -> dict[str, str]:
-        group = await done(self.client.describe_group(step.arg(0)))
-        at = {(p.topic, p.partition): p.committed for p in group.partitions}
-        held = {place: offset for place, offset in at.items() if offset is not None}
-        return offsets(held) | {"members": str(len(group.members))}
-
-    async def a_commit_group(self, step: Step) -> None:
-        given = {place(at): int(offset) for at, offset in step.given}
-        await done(self.client.commit_group(step.arg(0), given))
-
-    async def a_reset(self, step: Step) -> dict[str, str]:
-        return offsets(await done(self.client.reset_group(step.arg(0), step.arg(1), step.arg(2))))
-
-    async def a_delete_group(self, step: Step) -> None:
-        await done(self.client.delete_group(step.arg(0)))
-
-    async def a_offset(self, step: Step) -> dict[str, str]:
-        at = await done(self.client.offset(step.arg(0), int(step.arg(1)), step.arg(2)))
-        return {"is": str(at)}
-
-    async def a_verify(self, step: Step) -> dict[str, str]:
-        return fields(await done(self.client.verify(step.arg(0))))
-
-    async def a_compact(self, step: Step) -> dict[str, str]:
-        return fields(await done(self.client.compact(step.arg(0))))
-
-    async def a_trim(self, step: Step) -> dict[str, str]:
-        return fields(await done(self.client.trim(step.arg(0), **step.settings())))
