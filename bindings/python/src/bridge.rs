@@ -76,17 +76,6 @@ impl Abort {
     }
 }
 
-/// Takes what nobody waits for any more.
-pub(crate) type Unwanted<T> = Box<dyn FnOnce(T) + Send>;
-
-/// What becomes of work when its future is cancelled.
-pub(crate) enum Cancelled<T> {
-    GoesOn,
-    Ends,
-    /// It ends, or has ended already, and what came of it goes there.
-    EndsOr(Unwanted<T>),
-}
-
 /// Of one event loop, made on its thread.
 #[pyclass(frozen, module = "kaffic._kaffic")]
 pub(crate) struct Bridge {
@@ -114,33 +103,28 @@ impl Bridge {
         Post { lines, mailbox, thread: self.thread }
     }
 
-    /// Begins the work and returns a future of the loop. Cancelling the future ends the work, unless
-    /// it is to go on.
+    /// Begins the work and returns a future of the loop. Cancelling the future ends the work if it
+    /// `ends` with it.
     pub(crate) fn spawn<'py, T, F, C>(
         &self,
         py: Python<'py>,
         work: F,
         convert: C,
-        ends: Cancelled<T>,
+        ends: bool,
     ) -> PyResult<Bound<'py, PyAny>>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
         C: for<'a> FnOnce(Python<'a>, T) -> PyResult<Py<PyAny>> + Send + 'static,
     {
-        let (aborts, unwanted) = match ends {
-            Cancelled::GoesOn => (false, None),
-            Cancelled::Ends => (true, None),
-            Cancelled::EndsOr(unwanted) => (true, Some(unwanted)),
-        };
         let runtime = process::runtime().map_err(|failure| raised(py, &failure))?;
         let future = self.lines.event_loop.bind(py).call_method0("create_future")?;
         let (post, waiting) = (self.post(), future.clone().unbind());
         let task = runtime.spawn(async move {
             let outcome = caught(work).await;
-            post.send(Box::new(move |py| settle(py, &waiting, outcome, convert, unwanted)));
+            post.send(Box::new(move |py| settle(py, &waiting, outcome, convert)));
         });
-        if aborts {
+        if ends {
             let abort = Abort { handle: task.abort_handle() };
             future.call_method1("add_done_callback", (abort,))?;
         }
@@ -153,13 +137,9 @@ fn settle<T>(
     future: &Py<PyAny>,
     outcome: Result<T, Failure>,
     convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>>,
-    unwanted: Option<Unwanted<T>>,
 ) -> PyResult<()> {
     let future = future.bind(py);
     if future.call_method0("done")?.is_truthy()? {
-        if let (Some(unwanted), Ok(value)) = (unwanted, outcome) {
-            unwanted(value);
-        }
         return Ok(());
     }
     let converted = match outcome {

@@ -1,14 +1,13 @@
 //! A consumer. Records are handed out as they are polled, so that what was polled is what the program
 //! has: commits and closes count nothing else.
 
-use crate::bridge::{Bridge, Cancelled};
+use crate::bridge::Bridge;
 use crate::convert::{limit, place, settings};
 use crate::failure::{guarded, raised};
 use crate::handed::{Handed, rewind};
 use crate::listener::{Listener, commit};
 use crate::record::ConsumerRecord;
 use crate::wait::{Call, block, none};
-use futures_util::FutureExt;
 use kaffic_bindings::failure::{Failure, Result};
 use kaffic_bindings::process::{Belonging, Owned, runtime};
 use kaffic_bindings::reader::{Polled, Reader, Wanted};
@@ -16,7 +15,6 @@ use kaffic_bindings::{Status, settings as read_as};
 use kaffic_core::{CommittedOffset, Kaffic, PartitionPosition, RebalanceListener};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +27,7 @@ type Commits = Vec<(String, u32, i64, Option<String>)>;
 #[pyclass(frozen, module = "kaffic._kaffic")]
 pub(crate) struct Consumer {
     reader: Owned<Arc<Reader>>,
-    handed: Arc<Handed>,
+    handed: Handed,
 }
 
 impl Consumer {
@@ -44,97 +42,50 @@ impl Consumer {
             Arc::new(Listener::new(told, post)) as Arc<dyn RebalanceListener>
         });
         let reader = Arc::new(Reader::new(client, settings(pairs), listener)?);
-        Ok(Self { reader: Belonging::here().own(reader), handed: Arc::default() })
+        Ok(Self { reader: Belonging::here().own(reader), handed: Handed::default() })
     }
 
     fn reader(&self, py: Python<'_>) -> PyResult<Arc<Reader>> {
         self.reader.get().cloned().map_err(|failure| raised(py, &failure))
     }
 
-    /// A record that is there already.
-    fn at_once(&self) -> Result<Option<kaffic_core::ConsumerRecord>> {
-        let reader = self.reader.get()?;
-        let found = guarded(|| {
-            if let Some(record) = self.handed.again(1).pop() {
-                return Ok(Some(record));
-            }
-            let _inside = runtime()?.enter();
-            match reader.poll(1, Some(Duration::ZERO)).now_or_never() {
-                Some(polled) => Ok(records(polled?)?.pop()),
-                None => Ok(None),
+    /// Records that are there already.
+    fn at_once(&self, py: Python<'_>, max: usize) -> PyResult<Records> {
+        let taken = self.reader.get().and_then(|reader| {
+            guarded(|| {
+                let _inside = runtime()?.enter();
+                reader.take(max)
+            })
+        });
+        let taken = taken.map_err(|failure| raised(py, &failure))?;
+        self.handed.out(&taken);
+        Ok(taken)
+    }
+
+    /// Waits on this thread.
+    fn waited(&self, py: Python<'_>, max: usize, wait: Option<Duration>) -> PyResult<Records> {
+        let reader = self.reader(py)?;
+        let polled = block(py, async {
+            match reader.poll(max, wait).await? {
+                Polled::Records(records) => Ok(records),
+                Polled::Woken => Err(woken()),
             }
         })?;
-        if let Some(record) = &found {
-            self.handed.out(std::slice::from_ref(record));
-        }
-        Ok(found)
-    }
-
-    /// Polls, and keeps what nobody takes for the next poll.
-    fn poll_for<'py>(
-        &self,
-        py: Python<'py>,
-        bridge: On<'_, 'py>,
-        (max, wait): (usize, Option<Duration>),
-        convert: fn(Python<'_>, Records) -> PyResult<Py<PyAny>>,
-    ) -> PyResult<Object<'py>> {
-        let (reader, handed) = (self.reader(py)?, Arc::clone(&self.handed));
-        let (unwanted, out) = (Arc::clone(&handed), Arc::clone(&handed));
-        let work = async move {
-            let again = handed.again(max);
-            if again.is_empty() { records(reader.poll(max, wait).await?) } else { Ok(again) }
-        };
-        let convert = move |py: Python<'_>, records: Records| {
-            out.out(&records);
-            convert(py, records)
-        };
-        let Some(bridge) = bridge else {
-            return Ok(convert(py, block(py, work)?)?.into_bound(py));
-        };
-        let unwanted = Cancelled::EndsOr(Box::new(move |records| unwanted.give_back(records)));
-        bridge.get().spawn(py, work, convert, unwanted)
-    }
-
-    /// Does something that goes by what the program has been given, and by nothing else.
-    fn settled<'py, T, F>(
-        &self,
-        call: Call<'_, 'py>,
-        work: impl FnOnce(Arc<Reader>) -> F + Send + 'static,
-        convert: fn(Python<'_>, T) -> PyResult<Py<PyAny>>,
-    ) -> PyResult<Object<'py>>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        let (reader, handed) = (self.reader(call.py)?, Arc::clone(&self.handed));
-        let work = async move {
-            rewind(&reader, handed.places(false)).await?;
-            work(reader).await
-        };
-        call.run(work, convert)
+        self.handed.out(&polled);
+        Ok(polled)
     }
 }
 
-fn records(polled: Polled) -> Result<Records> {
-    match polled {
-        Polled::Records(records) => Ok(records),
-        Polled::Woken => Err(Failure::new(Status::Interrupted, "the poll was ended by wakeup()")),
-    }
+fn woken() -> Failure {
+    Failure::new(Status::Interrupted, "the poll was ended by wakeup()")
 }
 
-fn one(py: Python<'_>, mut records: Records) -> PyResult<Py<PyAny>> {
-    match records.pop() {
-        Some(record) => Ok(Py::new(py, ConsumerRecord::from(record))?.into_any()),
-        None => Ok(py.None()),
-    }
-}
-
-fn many(py: Python<'_>, records: Records) -> PyResult<Py<PyAny>> {
+fn listed(py: Python<'_>, records: Records) -> PyResult<Bound<'_, PyList>> {
     let records: Vec<_> = records
         .into_iter()
         .map(|record| Bound::new(py, ConsumerRecord::from(record)))
         .collect::<PyResult<_>>()?;
-    Ok(PyList::new(py, records)?.into_any().unbind())
+    PyList::new(py, records)
 }
 
 fn positions(py: Python<'_>, positions: Vec<PartitionPosition>) -> PyResult<Py<PyAny>> {
@@ -146,6 +97,10 @@ fn offsets(py: Python<'_>, offsets: Vec<CommittedOffset>) -> PyResult<Py<PyAny>>
     let places =
         offsets.iter().map(|at| (&*at.topic, at.partition, at.offset, at.metadata.as_deref()));
     Ok(PyList::new(py, places.collect::<Vec<_>>())?.into_any().unbind())
+}
+
+fn yes(py: Python<'_>, yes: bool) -> PyResult<Py<PyAny>> {
+    Ok(yes.into_pyobject(py)?.to_owned().into_any().unbind())
 }
 
 #[pymethods]
@@ -165,45 +120,58 @@ impl Consumer {
             (_, Some(pattern), _) => Wanted::Pattern(pattern),
             (_, _, partitions) => Wanted::Partitions(partitions.unwrap_or_default()),
         };
-        let (reader, _dropped) = (self.reader(py)?, self.handed.places(true));
+        let (reader, _dropped) = (self.reader(py)?, self.handed.take());
         let work = async move { reader.read(wanted).await };
         Call { py, bridge, limit: None, what: "subscribing" }.run(work, none)
     }
 
     /// The next record, or none if the consumer is finished.
     fn next(&self, py: Python<'_>) -> PyResult<Option<ConsumerRecord>> {
-        if let Some(record) = self.at_once().map_err(|failure| raised(py, &failure))? {
-            return Ok(Some(record.into()));
+        let mut records = self.at_once(py, 1)?;
+        if records.is_empty() {
+            records = self.waited(py, 1, None)?;
         }
-        let reader = self.reader(py)?;
-        let polled = block(py, async { records(reader.poll(1, None).await?) })?;
-        self.handed.out(&polled);
-        Ok(polled.into_iter().next().map(ConsumerRecord::from))
+        Ok(records.pop().map(ConsumerRecord::from))
     }
 
-    /// The next record if it is there already.
-    fn next_now(&self, py: Python<'_>) -> PyResult<Option<ConsumerRecord>> {
-        let record = self.at_once().map_err(|failure| raised(py, &failure))?;
-        Ok(record.map(ConsumerRecord::from))
-    }
-
-    fn poll<'py>(
+    fn poll(
         &self,
-        py: Python<'py>,
-        bridge: On<'_, 'py>,
-        timeout: Option<&Object<'py>>,
-    ) -> PyResult<Object<'py>> {
-        self.poll_for(py, bridge, (1, limit(timeout)?), one)
+        py: Python<'_>,
+        timeout: Option<&Object<'_>>,
+    ) -> PyResult<Option<ConsumerRecord>> {
+        Ok(self.waited(py, 1, limit(timeout)?)?.pop().map(ConsumerRecord::from))
     }
 
     fn poll_batch<'py>(
         &self,
         py: Python<'py>,
-        bridge: On<'_, 'py>,
+        max_records: usize,
+        timeout: Option<&Object<'py>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        listed(py, self.waited(py, max_records, limit(timeout)?)?)
+    }
+
+    /// The next record if it is there already.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<ConsumerRecord>> {
+        Ok(self.at_once(py, 1)?.pop().map(ConsumerRecord::from))
+    }
+
+    /// Up to so many records that are there already.
+    fn take_batch<'py>(&self, py: Python<'py>, max_records: usize) -> PyResult<Bound<'py, PyList>> {
+        listed(py, self.at_once(py, max_records)?)
+    }
+
+    /// A future of whether there are records to take.
+    fn ready<'py>(
+        &self,
+        py: Python<'py>,
+        bridge: &Bound<'py, Bridge>,
         max_records: usize,
         timeout: Option<&Object<'py>>,
     ) -> PyResult<Object<'py>> {
-        self.poll_for(py, bridge, (max_records, limit(timeout)?), many)
+        let (reader, wait) = (self.reader(py)?, limit(timeout)?);
+        let work = async move { reader.ready(max_records, wait).await?.ok_or_else(woken) };
+        Call { py, bridge: Some(bridge), limit: None, what: "a poll" }.run(work, yes)
     }
 
     fn wake(&self, py: Python<'_>) -> PyResult<()> {
@@ -219,14 +187,10 @@ impl Consumer {
         partition: u32,
         to: &str,
     ) -> PyResult<Object<'py>> {
-        let to = place("where to seek", read_as::start(to));
+        let (reader, to) = (self.reader(py)?, place("where to seek", read_as::start(to)));
         self.handed.done();
-        let call = Call { py, bridge, limit: None, what: "a seek" };
-        self.settled(
-            call,
-            move |reader| async move { reader.seek(&topic, partition, to?).await },
-            none,
-        )
+        let work = async move { reader.seek(&topic, partition, to?).await };
+        Call { py, bridge, limit: None, what: "a seek" }.run(work, none)
     }
 
     fn pause<'py>(
@@ -236,33 +200,38 @@ impl Consumer {
         partitions: Vec<(String, u32)>,
         paused: bool,
     ) -> PyResult<Object<'py>> {
-        let work = move |reader: Arc<Reader>| async move {
+        let reader = self.reader(py)?;
+        let work = async move {
             for (topic, partition) in partitions {
                 reader.pause(&topic, partition, paused).await?;
             }
             Ok(())
         };
-        self.settled(Call { py, bridge, limit: None, what: "pausing" }, work, none)
+        Call { py, bridge, limit: None, what: "pausing" }.run(work, none)
     }
 
     fn positions<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
-        let call = Call { py, bridge, limit: None, what: "asking for positions" };
-        self.settled(call, |reader| async move { reader.positions().await }, positions)
+        let reader = self.reader(py)?;
+        let work = async move { reader.positions().await };
+        Call { py, bridge, limit: None, what: "asking for positions" }.run(work, positions)
     }
 
     fn end_offsets<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
-        let call = Call { py, bridge, limit: None, what: "asking for end offsets" };
-        self.settled(call, |reader| async move { reader.end_offsets().await }, positions)
+        let reader = self.reader(py)?;
+        let work = async move { reader.end_offsets().await };
+        Call { py, bridge, limit: None, what: "asking for end offsets" }.run(work, positions)
     }
 
     fn lag<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
-        let call = Call { py, bridge, limit: None, what: "asking for the lag" };
-        self.settled(call, |reader| async move { reader.lag().await }, positions)
+        let reader = self.reader(py)?;
+        let work = async move { reader.lag().await };
+        Call { py, bridge, limit: None, what: "asking for the lag" }.run(work, positions)
     }
 
     fn committed<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
-        let call = Call { py, bridge, limit: None, what: "asking what is committed" };
-        self.settled(call, |reader| async move { reader.committed().await }, offsets)
+        let reader = self.reader(py)?;
+        let work = async move { reader.committed().await };
+        Call { py, bridge, limit: None, what: "asking what is committed" }.run(work, offsets)
     }
 
     fn commit<'py>(
@@ -272,16 +241,18 @@ impl Consumer {
         offsets: Option<Commits>,
         timeout: Option<&Object<'py>>,
     ) -> PyResult<Object<'py>> {
+        let (reader, limit) = (self.reader(py)?, limit(timeout)?);
         let offsets = offsets.map(|offsets| offsets.into_iter().map(commit).collect());
         self.handed.done();
-        let call = Call { py, bridge, limit: limit(timeout)?, what: "a commit" };
-        self.settled(call, |reader| async move { reader.commit(offsets).await }, none)
+        let work = async move { reader.commit(offsets).await };
+        Call { py, bridge, limit, what: "a commit" }.run(work, none)
     }
 
     fn commit_async<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
+        let reader = self.reader(py)?;
         self.handed.done();
-        let call = Call { py, bridge, limit: None, what: "a commit" };
-        self.settled(call, |reader| async move { reader.commit_async().await }, none)
+        let work = async move { reader.commit_async().await };
+        Call { py, bridge, limit: None, what: "a commit" }.run(work, none)
     }
 
     fn member_name<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
@@ -294,9 +265,7 @@ impl Consumer {
     fn is_finished<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
         let reader = self.reader(py)?;
         let work = async move { Ok(reader.is_finished().await) };
-        let convert =
-            |py: Python<'_>, yes: bool| Ok(yes.into_pyobject(py)?.to_owned().into_any().unbind());
-        Call { py, bridge, limit: None, what: "asking whether it is finished" }.run(work, convert)
+        Call { py, bridge, limit: None, what: "asking whether it is finished" }.run(work, yes)
     }
 
     /// With `unfinished`, what was handed out last does not count as processed.
@@ -308,7 +277,7 @@ impl Consumer {
         unfinished: bool,
     ) -> PyResult<Object<'py>> {
         let (reader, limit) = (self.reader(py)?, limit(timeout)?);
-        let places = self.handed.places(unfinished);
+        let places = if unfinished { self.handed.take() } else { Vec::new() };
         let work = async move {
             // Closing matters more than where the next one goes on.
             let rewound = if reader.is_closed() { Ok(()) } else { rewind(&reader, places).await };

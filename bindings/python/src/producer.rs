@@ -1,7 +1,7 @@
 //! A producer: records into the buffer at once where there is room, and a future-like each of what
 //! becomes of them.
 
-use crate::bridge::{Bridge, Cancelled};
+use crate::bridge::Bridge;
 use crate::convert::limit;
 use crate::delivery::{Deliveries, Delivery, Under, acked};
 use crate::failure::{guarded, raised};
@@ -96,7 +96,7 @@ impl Producer {
         });
         let sending = entered.map_err(|failure| raised(py, &failure))?;
         // A record that was sent is not taken back.
-        bridge.get().spawn(py, sending, acked, Cancelled::GoesOn)
+        bridge.get().spawn(py, sending, acked, false)
     }
 
     fn send_batch(&self, py: Python<'_>, given: &Object<'_>) -> PyResult<Deliveries> {
@@ -126,7 +126,7 @@ impl Producer {
         });
         let sends = entered.map_err(|failure| raised(py, &failure))?;
         let work = async move { Ok(Under::of(join_all(sends).await)) };
-        bridge.get().spawn(py, work, |py, under| under.listed(py, true), Cancelled::GoesOn)
+        bridge.get().spawn(py, work, |py, under| under.listed(py, true), false)
     }
 
     fn append<'py>(

@@ -1,7 +1,7 @@
 //! Waiting on the calling thread: the interpreter is free meanwhile, and signals are looked at, so that
 //! Ctrl-C ends every wait.
 
-use crate::bridge::{Bridge, Cancelled};
+use crate::bridge::Bridge;
 use crate::failure::{in_callback, raised};
 use futures_util::FutureExt;
 use kaffic_bindings::failure::{Failure, Result};
@@ -60,7 +60,7 @@ impl<'py> Call<'_, 'py> {
         let Self { py, bridge, limit, what } = self;
         let work = process::limited(limit, what, work);
         match bridge {
-            Some(bridge) => bridge.get().spawn(py, work, convert, Cancelled::Ends),
+            Some(bridge) => bridge.get().spawn(py, work, convert, true),
             None => Ok(convert(py, block(py, work)?)?.into_bound(py)),
         }
     }

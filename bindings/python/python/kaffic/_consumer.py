@@ -103,8 +103,7 @@ class Consumer(Scope):
         ...     print(consumer.poll(timeout=0.01))
         None
         """
-        record: ConsumerRecord | None = self._inner.poll(None, timeout)
-        return record
+        return self._inner.poll(timeout)
 
     def poll_batch(self, max_records: int = 500, timeout: Timeout = None) -> list[ConsumerRecord]:
         """Up to ``max_records`` records: waits as :meth:`poll` does for the first, and takes what
@@ -119,8 +118,7 @@ class Consumer(Scope):
         ...     print([record.value for record in consumer.poll_batch(timeout=10)])
         [b'one', b'two']
         """
-        records: list[ConsumerRecord] = self._inner.poll_batch(None, max_records, timeout)
-        return records
+        return self._inner.poll_batch(max_records, timeout)
 
     def wakeup(self) -> None:
         """Has the poll that waits in another thread, or else the next one, raise

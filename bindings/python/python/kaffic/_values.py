@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
@@ -56,6 +57,15 @@ def timestamp_ms(value: object) -> int:
 
 def to_datetime(ms: int) -> datetime:
     return _EPOCH + ms * _MS
+
+
+def seconds(timeout: Timeout) -> float | None:
+    if timeout is None:
+        return None
+    wait = timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
+    if math.isnan(wait):
+        raise ValueError("a timeout is not a number")
+    return max(0.0, wait)
 
 
 def settings(given: Mapping[str, Setting]) -> list[tuple[str, str]]:

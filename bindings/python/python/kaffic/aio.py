@@ -248,14 +248,11 @@ class Consumer(Scope):
         return self
 
     async def __anext__(self) -> ConsumerRecord:
-        if self._taken >= _TURN:
-            self._taken = 0
-            await asyncio.sleep(0)
-        record = self._inner.next_now()
-        if record is not None:
-            self._taken += 1
-            return record
-        self._taken = 0
+        if self._taken < _TURN:
+            record = self._inner.take()
+            if record is not None:
+                self._taken += 1
+                return record
         record = await self.poll()
         if record is None:
             raise StopAsyncIteration
@@ -263,17 +260,29 @@ class Consumer(Scope):
 
     async def poll(self, timeout: Timeout = None) -> ConsumerRecord | None:
         """As :meth:`kaffic.Consumer.poll`."""
-        record: ConsumerRecord | None = await self._inner.poll(self._bridge, timeout)
-        return record
+        records = await self.poll_batch(1, timeout)
+        return records[0] if records else None
 
     async def poll_batch(
         self, max_records: int = 500, timeout: Timeout = None
     ) -> list[ConsumerRecord]:
         """As :meth:`kaffic.Consumer.poll_batch`."""
-        records: list[ConsumerRecord] = await self._inner.poll_batch(
-            self._bridge, max_records, timeout
-        )
-        return records
+        loop = asyncio.get_running_loop()
+        wait = values.seconds(timeout)
+        deadline = None if wait is None else loop.time() + wait
+        if self._taken >= _TURN:
+            self._taken = 0
+            await asyncio.sleep(0)
+        while True:
+            # Nothing is awaited between a record's being taken and its being the program's, so a
+            # poll that is cancelled has taken none.
+            records = self._inner.take_batch(max_records)
+            if records or max_records == 0:
+                self._taken += len(records)
+                return records
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            if not await self._inner.ready(self._bridge, max_records, left):
+                return []
 
     def wakeup(self) -> None:
         """As :meth:`kaffic.Consumer.wakeup`."""
