@@ -18,15 +18,27 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// Where a record went.
+///
+/// >>> import kaffic
+/// >>> client = kaffic.connect("memory://")
+/// >>> topic = client.create_topic("orders")
+/// >>> with client.producer("orders") as producer:
+/// ...     ack = producer.send(b"v", timestamp=5).result()
+/// >>> ack.partition, ack.offset, ack.timestamp, ack.duplicate
+/// (0, 0, 5, False)
 #[pyclass(frozen, module = "kaffic", eq, hash)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Ack {
+    /// The partition.
     #[pyo3(get)]
     partition: u32,
+    /// The offset; of the first record, where several were appended at once. -1 for a duplicate.
     #[pyo3(get)]
     offset: i64,
+    /// The record's timestamp in Unix milliseconds.
     #[pyo3(get)]
     timestamp: i64,
+    /// The producer's name had written this sequence before: it was not written again.
     #[pyo3(get)]
     duplicate: bool,
 }
@@ -54,7 +66,15 @@ pub(crate) fn acked(py: Python<'_>, ack: kaffic_core::Ack) -> PyResult<Py<PyAny>
     Ok(Py::new(py, Ack::from(ack))?.into_any())
 }
 
-/// The acknowledgement of one record, as a future of `concurrent.futures` tells of its result.
+/// The acknowledgement of a record that is under way. Dropping it does not take the record back.
+///
+/// >>> import kaffic
+/// >>> client = kaffic.connect("memory://")
+/// >>> topic = client.create_topic("orders")
+/// >>> with client.producer("orders") as producer:
+/// ...     delivery = producer.send(b"v")
+/// ...     print(delivery.result(timeout=10).offset, delivery.done(), delivery.exception())
+/// 0 True None
 #[pyclass(frozen, module = "kaffic")]
 pub(crate) struct Delivery {
     ticket: Owned<Shared<Ticket>>,
@@ -105,11 +125,13 @@ where
 
 #[pymethods]
 impl Delivery {
+    /// Waits for the acknowledgement: the record is durable then. Raises what became of it otherwise, or `KafficTimeout` after `timeout` seconds.
     #[pyo3(signature = (timeout=None))]
     fn result(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Ack> {
         self.outcome(py, timeout)?.map(Ack::from).map_err(|failure| raised(py, &failure))
     }
 
+    /// Waits as `result` does, and returns the failure; None if there is none.
     #[pyo3(signature = (timeout=None))]
     fn exception<'py>(
         &self,
@@ -119,10 +141,13 @@ impl Delivery {
         self.outcome(py, timeout)?.err().map(|failure| exception(py, &failure)).transpose()
     }
 
+    /// Whether it is acknowledged or has failed.
     fn done(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.ticket(py)?.now_or_never().is_some())
     }
 
+    /// Has `callback` called with this when it is done, on a thread of the library's, where calls
+    /// come one at a time. What it raises goes to `sys.unraisablehook`.
     #[pyo3(signature = (callback, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<()> {
         let ticket = slf.get().ticket(slf.py())?;
@@ -178,6 +203,14 @@ impl Under {
 }
 
 /// The acknowledgements of records that were sent together.
+///
+/// >>> import kaffic
+/// >>> client = kaffic.connect("memory://")
+/// >>> topic = client.create_topic("orders")
+/// >>> with client.producer("orders") as producer:
+/// ...     sent = producer.send_batch([b"one", b"two"])
+/// ...     print(len(sent), [ack.offset for ack in sent.result(timeout=10)], sent.done())
+/// 2 [0, 1] True
 #[pyclass(frozen, module = "kaffic")]
 pub(crate) struct Deliveries {
     under: Owned<Arc<Mutex<Under>>>,
@@ -216,21 +249,25 @@ impl Deliveries {
         self.count
     }
 
+    /// Waits for all, in the order of the records. Raises the first failure, or `KafficTimeout` after `timeout` seconds.
     #[pyo3(signature = (timeout=None))]
     fn result(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         self.settled(py, timeout)?.listed(py, true)
     }
 
+    /// The same, with a failure where its record was.
     #[pyo3(signature = (timeout=None))]
     fn outcomes(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         self.settled(py, timeout)?.listed(py, false)
     }
 
+    /// Whether all are acknowledged or have failed.
     fn done(&self, py: Python<'_>) -> PyResult<bool> {
         let under = self.under(py)?;
         Ok(under.try_lock().is_ok_and(|mut under| under.settle().now_or_never().is_some()))
     }
 
+    /// Has `callback` called with this when all are done, as `Delivery.add_done_callback`.
     #[pyo3(signature = (callback, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<()> {
         let under = slf.get().under(slf.py())?;

@@ -4,13 +4,13 @@ use kaffic_bindings::{Failure, Status};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// `kaffic.errors._make`, which finds the class for a status.
+/// `kaffic.errors.make`, which finds the class for a status.
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The exception that tells of a failure.
 pub(crate) fn exception<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
     let make = MAKE
-        .get_or_try_init(py, || py.import("kaffic.errors")?.getattr("_make").map(Bound::unbind))?;
+        .get_or_try_init(py, || py.import("kaffic.errors")?.getattr("make").map(Bound::unbind))?;
     make.bind(py).call1((
         failure.status.name(),
         failure.message.as_str(),

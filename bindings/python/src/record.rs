@@ -18,7 +18,19 @@ fn content<'py>(py: Python<'py>, bytes: Option<&Bytes>) -> Option<Bound<'py, PyB
     bytes.map(|bytes| PyBytes::new(py, bytes))
 }
 
-/// A record to be produced.
+/// A record to be produced. Everything is optional; a record may even be empty.
+///
+/// `value` and `key` are bytes, or whatever has a buffer; None is null, which is not the same as empty.
+/// `headers` are a mapping, or pairs where a name may come more than once. `timestamp` is in Unix
+/// milliseconds, or a `datetime` with a time zone; without it, it is the time of sending. `partition`
+/// names one; without it the key decides, or the producer where there is no key. `sequence` is for
+/// producers with a name: a record whose number is not above the last one that the name has written to
+/// the partition is acknowledged as a duplicate.
+///
+/// >>> import kaffic
+/// >>> record = kaffic.Record(b"v", key=b"k", headers=[("trace", b"17")], partition=2)
+/// >>> record.value, record.key, record.headers, record.timestamp
+/// (b'v', b'k', [('trace', b'17')], None)
 #[pyclass(frozen, module = "kaffic", eq)]
 #[derive(PartialEq)]
 pub(crate) struct Record {
@@ -121,7 +133,17 @@ pub(crate) fn records(given: &Bound<'_, PyAny>) -> PyResult<Vec<kaffic_core::Rec
     Ok(records)
 }
 
-/// A record that was read.
+/// A record that was read. It may be compared and pickled.
+///
+/// It keeps the batch that it came in in memory, so keep `value` rather than the record where only that
+/// matters. Each access makes new `bytes`; `value_view` and `key_view` show them without a copy.
+///
+/// >>> import kaffic
+/// >>> record = kaffic.ConsumerRecord("orders", 0, 7, 1_700_000_000_000, key=b"k", value=b"v")
+/// >>> record.offset, record.value, record.key_view.nbytes
+/// (7, b'v', 1)
+/// >>> print(record.datetime)
+/// 2023-11-14 22:13:20+00:00
 #[pyclass(frozen, module = "kaffic", eq)]
 #[derive(PartialEq)]
 pub(crate) struct ConsumerRecord {
@@ -162,26 +184,31 @@ impl ConsumerRecord {
         Ok(Self { inner })
     }
 
+    /// The topic it was read from.
     #[getter]
     fn topic(&self) -> &str {
         &self.inner.topic
     }
 
+    /// The partition it was read from.
     #[getter]
     fn partition(&self) -> u32 {
         self.inner.partition
     }
 
+    /// Its position in the partition: offsets grow, may have gaps, and never repeat.
     #[getter]
     fn offset(&self) -> i64 {
         self.inner.offset
     }
 
+    /// Unix milliseconds, as its producer gave it.
     #[getter]
     fn timestamp(&self) -> i64 {
         self.inner.timestamp
     }
 
+    /// The timestamp as a time of day in UTC; OverflowError beyond the years 1 to 9999.
     #[getter]
     fn datetime<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let of = DATETIME.get_or_try_init(py, || {
@@ -190,32 +217,37 @@ impl ConsumerRecord {
         of.bind(py).call1((self.inner.timestamp,))
     }
 
+    /// The key, or None where it is null.
     #[getter]
     fn key<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         content(py, self.inner.key.as_ref())
     }
 
+    /// The value, or None where it is null.
     #[getter]
     fn value<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         content(py, self.inner.value.as_ref())
     }
 
+    /// The key without a copy.
     #[getter]
     fn key_view<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
         view(py, self.inner.key.as_ref())
     }
 
+    /// The value without a copy.
     #[getter]
     fn value_view<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
         view(py, self.inner.value.as_ref())
     }
 
+    /// The headers in order.
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> Pairs<'py> {
         pairs(py, &self.inner.headers)
     }
 
-    /// The last value of a header of this name.
+    /// The value of the last header of this name; None where it is null, or there is none.
     fn header<'py>(&self, py: Python<'py>, name: &str) -> Option<Bound<'py, PyBytes>> {
         let last = self.inner.headers.iter().rev().find(|header| &*header.name == name);
         content(py, last.and_then(|header: &Header| header.value.as_ref()))

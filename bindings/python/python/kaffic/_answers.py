@@ -187,28 +187,15 @@ class Metrics:
     get_bytes: int
 
 
-_PARTS: dict[type[Any], dict[str, type[Any]]] = {
-    Verification: {"issues": Issue},
-    Adoption: {"ended": AdoptedBlock},
-    Examination: {"checks": Check},
-    Group: {"members": Member, "partitions": GroupPartition},
-    Metrics: {"requests": Requests},
-}
-
-
 def of(kind: type[T]) -> Callable[[Any], T]:
     """Makes one of these of JSON. What a newer library says besides is left out."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    parts = _PARTS.get(kind, {})
 
     def made(json: dict[str, Any]) -> T:
-        given: dict[str, Any] = {}
-        for name, value in json.items():
-            if name in known:
-                part = parts.get(name)
-                if part is not None:
-                    value = [of(part)(item) for item in value] if isinstance(value, list) else of(part)(value)
-                given[name] = value
+        parts = _PARTS.get(kind, {})
+        given = {name: value for name, value in json.items() if name in known}
+        for name, part in parts.items():
+            given[name] = part(given[name])
         return kind(**given)
 
     return made
@@ -217,3 +204,12 @@ def of(kind: type[T]) -> Callable[[Any], T]:
 def each(kind: type[T]) -> Callable[[Any], list[T]]:
     one = of(kind)
     return lambda json: [one(item) for item in json]
+
+
+_PARTS: dict[type[Any], dict[str, Callable[[Any], Any]]] = {
+    Verification: {"issues": each(Issue)},
+    Adoption: {"ended": each(AdoptedBlock)},
+    Examination: {"checks": each(Check)},
+    Group: {"members": each(Member), "partitions": each(GroupPartition)},
+    Metrics: {"requests": of(Requests)},
+}

@@ -81,7 +81,7 @@ class Consumer(Scope):
 
     def __iter__(self) -> Iterator[ConsumerRecord]:
         # This calls without a frame of Python's own; `next` gives None when all is read.
-        return iter(self._inner.next, None)  # type: ignore[arg-type]
+        return iter(self._inner.next, None)
 
     def __next__(self) -> ConsumerRecord:
         record = self._inner.next()

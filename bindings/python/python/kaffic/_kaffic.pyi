@@ -8,6 +8,22 @@ from typing_extensions import Buffer
 
 from kaffic.errors import KafficError
 
+__all__ = [
+    "Ack",
+    "Bridge",
+    "Client",
+    "Consumer",
+    "ConsumerRecord",
+    "Deliveries",
+    "Delivery",
+    "Mailbox",
+    "Producer",
+    "Record",
+    "View",
+    "connect",
+    "log_to",
+]
+
 _Headers: TypeAlias = Mapping[str, Buffer | None] | Iterable[tuple[str, Buffer | None]]
 _Timeout: TypeAlias = float | timedelta | None
 _Pairs: TypeAlias = Sequence[tuple[str, str]]
@@ -105,8 +121,7 @@ class ConsumerRecord:
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]: ...
 
 @final
-class View:
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+class View: ...
 
 @final
 class Ack:
@@ -139,9 +154,9 @@ class Delivery:
         """Waits as `result` does, and returns the failure; None if there is none."""
     def done(self) -> bool:
         """Whether it is acknowledged or has failed."""
-    def add_done_callback(self, fn: Callable[[Delivery], object], /) -> None:
-        """Has `fn` called with this when it is done, on a thread of the library's. Calls come one
-        at a time. What `fn` raises goes to `sys.unraisablehook`."""
+    def add_done_callback(self, callback: Callable[[Delivery], object], /) -> None:
+        """Has `callback` called with this when it is done, on a thread of the library's. Calls come one
+        at a time. What it raises goes to `sys.unraisablehook`."""
 
 @final
 class Deliveries:
@@ -155,8 +170,8 @@ class Deliveries:
         """The same, with a failure where its record was."""
     def done(self) -> bool:
         """Whether all are acknowledged or have failed."""
-    def add_done_callback(self, fn: Callable[[Deliveries], object], /) -> None:
-        """Has `fn` called with this when all are done, as `Delivery.add_done_callback`."""
+    def add_done_callback(self, callback: Callable[[Deliveries], object], /) -> None:
+        """Has `callback` called with this when all are done, as `Delivery.add_done_callback`."""
 
 @final
 class Mailbox:

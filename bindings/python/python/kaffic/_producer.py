@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from kaffic import _kaffic
 from kaffic._kaffic import Ack, Deliveries, Delivery, Record
@@ -15,7 +15,8 @@ from kaffic._values import Timeout
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    Headers = Mapping[str, Buffer | None] | Iterable[tuple[str, Buffer | None]]
+#: A mapping, or pairs where a name may come more than once.
+Headers: TypeAlias = "Mapping[str, Buffer | None] | Iterable[tuple[str, Buffer | None]]"
 
 
 class Producer(Scope):

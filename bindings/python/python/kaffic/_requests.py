@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -18,9 +18,9 @@ Settings = Mapping[str, values.Setting]
 class Request(Generic[T]):
     what: str
     answer: Callable[[Any], T]
-    words: list[str] = field(default_factory=list)
-    offsets: list[tuple[str, int, int, str | None]] = field(default_factory=list)
-    settings: list[tuple[str, str]] = field(default_factory=list)
+    words: Sequence[str] = ()
+    offsets: Sequence[tuple[str, int, int, str | None]] = ()
+    settings: Sequence[tuple[str, str]] = ()
 
 
 def _nothing(_: Any) -> None:
@@ -38,15 +38,15 @@ def _committed(json: list[dict[str, Any]]) -> dict[values.TopicPartition, values
 
 
 def create_topic(name: str, settings: Settings) -> Request[answers.Topic]:
-    return Request("create_topic", answers.of(answers.Topic), [name], [], values.settings(settings))
+    return Request("create_topic", answers.of(answers.Topic), [name], (), values.settings(settings))
 
 
 def ensure_topic(name: str, settings: Settings) -> Request[answers.Topic]:
-    return Request("ensure_topic", answers.of(answers.Topic), [name], [], values.settings(settings))
+    return Request("ensure_topic", answers.of(answers.Topic), [name], (), values.settings(settings))
 
 
 def alter_topic(name: str, settings: Settings) -> Request[answers.Topic]:
-    return Request("alter_topic", answers.of(answers.Topic), [name], [], values.settings(settings))
+    return Request("alter_topic", answers.of(answers.Topic), [name], (), values.settings(settings))
 
 
 def describe_topic(name: str) -> Request[answers.Topic]:
@@ -70,7 +70,7 @@ def compact(topic: str) -> Request[answers.Compaction]:
 
 
 def trim(topic: str, settings: Settings) -> Request[answers.Trimmed]:
-    return Request("trim", answers.of(answers.Trimmed), [topic], [], values.settings(settings))
+    return Request("trim", answers.of(answers.Trimmed), [topic], (), values.settings(settings))
 
 
 def adopt(topic: str, dry_run: bool) -> Request[answers.Adoption]:

@@ -30,13 +30,12 @@ from kaffic import _kaffic, _requests, _threads
 from kaffic import _values as values
 from kaffic._consumer import Revoked, Told, teller
 from kaffic._kaffic import Ack, ConsumerRecord, Record
+from kaffic._producer import Headers
 from kaffic._scope import Scope, closed_error
 from kaffic._values import Committed, Offsets, Setting, Timeout, TopicPartition
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-    from kaffic._producer import Headers
 
 __all__ = ["Client", "Consumer", "Making", "Producer", "connect"]
 

@@ -27,7 +27,7 @@ class KafficError(Exception):
     tail: int | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (type(self), self.args, self.__dict__)
+        return again, (type(self), self.args, self.__dict__)
 
 
 class InvalidArgument(KafficError, ValueError):
@@ -152,7 +152,7 @@ _BY_STATUS: dict[str, type[KafficError]] = {
 }
 
 
-def _make(
+def make(
     status: str,
     message: str,
     retriable: bool = False,
@@ -160,6 +160,12 @@ def _make(
     earliest: int | None = None,
     tail: int | None = None,
 ) -> KafficError:
+    """For the native half: the exception for a status.
+
+    >>> from kaffic.errors import make
+    >>> make("CONDITION_FAILED", "another tail", tail=7).tail
+    7
+    """
     error = _BY_STATUS.get(status, InternalError)(message)
     error.status = status
     error.retriable = retriable
@@ -169,9 +175,15 @@ def _make(
     return error
 
 
-def _again(
+def again(
     kind: type[KafficError], args: tuple[object, ...], fields: dict[str, object]
 ) -> KafficError:
+    """For ``pickle``: the exception as it was.
+
+    >>> import pickle, kaffic.errors
+    >>> pickle.loads(pickle.dumps(kaffic.errors.make("FENCED", "gone"))).status
+    'FENCED'
+    """
     error = kind(*args)
     error.__dict__.update(fields)
     return error
