@@ -7,7 +7,7 @@
 const { Readable } = require('node:stream');
 const { KafficError, ask, call, unexpected } = require('./errors.js');
 const { asyncDispose, closed, closedError, opened } = require('./lifecycle.js');
-const { commits, partition, place, positions, settings, string, wait } = require('./options.js');
+const { commits, int64, partition, place, positions, settings, string, wait } = require('./options.js');
 const { Batch } = require('./packed.js');
 
 /** The most records that one crossing may bring. */
@@ -46,7 +46,8 @@ class Consumer {
   }
 
   async subscribe(topics) {
-    await this.#read(wanted(topics instanceof RegExp ? { pattern: topics } : { topics }));
+    const isPattern = topics instanceof RegExp || topics?.pattern !== undefined;
+    await this.#read(wanted(isPattern ? { pattern: topics.pattern ?? topics } : { topics }));
   }
 
   async assign(partitions) {
@@ -78,20 +79,21 @@ class Consumer {
   }
 
   [Symbol.asyncIterator]() {
+    return this.records();
+  }
+
+  /** Iterates over the records. Leaving the loop leaves the consumer open. */
+  records({ signal } = {}) {
     if (this.#closed) throw closedError('consumer');
     return {
       next: async () => {
-        for (;;) {
-          if (this.#closed) return { done: true, value: undefined };
-          this.#signal?.throwIfAborted();
-          const record = this.#batch?.take();
-          if (record !== undefined) return { done: false, value: record };
-          try {
-            if (await this.#fetch(MOST)) return { done: true, value: undefined };
-          } catch (error) {
-            // Closing ends the loop.
-            if (!(this.#closed && error.status === 'CLOSED')) throw error;
-          }
+        try {
+          const record = await this.#next(signal);
+          return record === null ? { done: true, value: undefined } : { done: false, value: record };
+        } catch (error) {
+          // Closing ends the loop.
+          if (this.#closed && error.status === 'CLOSED') return { done: true, value: undefined };
+          throw error;
         }
       },
       // What waits stays for the next loop or poll.
@@ -122,6 +124,9 @@ class Consumer {
   /** The next record; null once there are no more. */
   async #next(signal) {
     for (;;) {
+      this.#check();
+      this.#signal?.throwIfAborted();
+      signal?.throwIfAborted();
       const record = this.#batch?.take();
       if (record !== undefined) return record;
       if (await this.#fetch(MOST, undefined, signal)) return null;
@@ -363,9 +368,11 @@ function wanted({ topics, pattern, partitions }) {
     return JSON.stringify({ pattern: string(pattern, 'a pattern') });
   }
   if (!Array.isArray(partitions)) throw unexpected('partitions', 'an array', partitions);
-  const list = JSON.parse(commits(partitions.map((at) => ({ offset: 0, ...at, metadata: null }))));
-  const at = ([topic, number], i) => [topic, number, partitions[i].offset == null ? null : list[i][2]];
-  return JSON.stringify({ partitions: list.map(at) });
+  const list = partitions.map((at) => {
+    const offset = at?.offset == null ? null : String(int64(at.offset, 'an offset'));
+    return [string(at?.topic, 'a topic'), partition(at.partition), offset];
+  });
+  return JSON.stringify({ partitions: list });
 }
 
 /** The program's listeners. What they throw comes out of the poll. */
