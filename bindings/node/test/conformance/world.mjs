@@ -63,8 +63,7 @@ export class World {
     }
     if (step.verb === 'consumer') return this.#consumer(name, settings(step));
     if (step.verb === 'share') return this.#share(Number(name), args);
-    const producer = this.producers.get(name);
-    const consumer = this.consumers.get(name);
+    const [producer, consumer] = [this.producers.get(name), this.consumers.get(name)];
     if (step.verb === 'close') return (consumer ?? producer).close();
     if (producer) return this.#produce(producer, args, step);
     if (consumer) return this.#consume(consumer, args, step);
@@ -181,11 +180,10 @@ async function next(consumer) {
 }
 
 async function count(consumer, wanted) {
-  const last = new Map();
-  for (let i = 0; i < wanted; i++) {
+  for (const last = {}; wanted > 0; wanted--) {
     const { topic, partition, offset } = await next(consumer);
-    assert.ok((last.get(`${topic}:${partition}`) ?? -1n) < offset, 'offsets do not grow');
-    last.set(`${topic}:${partition}`, offset);
+    assert.ok((last[`${topic}:${partition}`] ?? -1n) < offset, 'offsets do not grow');
+    last[`${topic}:${partition}`] = offset;
   }
 }
 
