@@ -87,14 +87,8 @@ class Consumer {
     if (this.#closed) throw closedError('consumer');
     return {
       next: async () => {
-        try {
-          const record = await this.#next(signal);
-          return record === null ? { done: true, value: undefined } : { done: false, value: record };
-        } catch (error) {
-          // Closing ends the loop.
-          if (this.#closed && error.status === 'CLOSED') return { done: true, value: undefined };
-          throw error;
-        }
+        const record = await this.#nextOrEnd(signal);
+        return record === null ? { done: true, value: undefined } : { done: false, value: record };
       },
       // What waits stays for the next loop or poll.
       return: async () => ({ done: true, value: undefined }),
@@ -111,7 +105,7 @@ class Consumer {
       objectMode: true,
       highWaterMark: 0,
       read: () => {
-        this.#next(ending.signal).then((record) => stream.push(record), (error) => stream.destroy(error));
+        this.#nextOrEnd(ending.signal).then((record) => stream.push(record), (error) => stream.destroy(error));
       },
       destroy: (error, done) => {
         ending.abort();
@@ -121,7 +115,16 @@ class Consumer {
     return stream;
   }
 
-  /** The next record; null once there are no more. */
+  /** The next record; null once there are no more, or the consumer is closed. */
+  async #nextOrEnd(signal) {
+    try {
+      return await this.#next(signal);
+    } catch (error) {
+      if (this.#closed && error.status === 'CLOSED') return null;
+      throw error;
+    }
+  }
+
   async #next(signal) {
     for (;;) {
       this.#check();
