@@ -2,6 +2,7 @@
 // Many records in one buffer, so that crossing to the native library costs little for each. The other
 // side is src/packed.rs. Numbers are little-endian; a length of −1 is a null.
 
+const { toUSVString } = require('node:util');
 const { invalid, unexpected } = require('./errors.js');
 const { int64, partition, timestamp } = require('./options.js');
 const { ConsumerRecord } = require('./record.js');
@@ -99,7 +100,7 @@ class Packer {
 
   #text(value, what) {
     // Written all the same, a lone surrogate would come out as something else.
-    if (!value.isWellFormed()) throw invalid(`${what} is a string that is not well-formed Unicode: give its bytes`);
+    if (!isWellFormed(value)) throw invalid(`${what} is a string that is not well-formed Unicode: give its bytes`);
     const most = value.length < SMALL ? value.length * 3 : Buffer.byteLength(value);
     this.#room(4 + most);
     const written = this.buffer.write(value, this.at + 4);
@@ -114,6 +115,10 @@ class Packer {
     if (this.buffer.length > 16 * SMALL) this.#use(Buffer.allocUnsafeSlow(SMALL));
   }
 }
+
+/** Node 18 has no such method of strings. */
+const isWellFormed =
+  typeof ''.isWellFormed === 'function' ? (text) => text.isWellFormed() : (text) => toUSVString(text) === text;
 
 function bytesOf(value, what) {
   if (value instanceof Uint8Array) return value;

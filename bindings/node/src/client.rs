@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 type Pairs = Vec<(String, String)>;
 
+/// A log line: its level, where it comes from, and what it says.
+type Line = FnArgs<(i32, String, String)>;
+
 /// A client as JavaScript holds it.
 #[napi]
 pub struct NativeClient {
@@ -41,15 +44,12 @@ pub fn version() -> String {
 /// Says who gets log lines, with their level by its number. Lines that JavaScript has no time for are
 /// left out.
 #[napi(catch_unwind)]
-pub fn set_logger(
-    least: i32,
-    tell: Option<Function<'_, FnArgs<(i32, String, String)>, ()>>,
-) -> napi::Result<bool> {
+pub fn set_logger(least: i32, tell: Option<Function<'_, Line, ()>>) -> napi::Result<bool> {
     let least =
         Level::from_number(least).ok_or_else(|| thrown(Failure::invalid("no such level")))?;
     let Some(tell) = tell else { return Ok(logs::set_sink(least, None)) };
     let tell = tell
-        .build_threadsafe_function::<FnArgs<(i32, String, String)>>()
+        .build_threadsafe_function::<Line>()
         .weak::<true>()
         .callee_handled::<false>()
         .max_queue_size::<1024>()

@@ -18,7 +18,8 @@ test('a commit counts what was handed out, not what was fetched', async (t) => {
   const client = await memory(t, { partitions: 2 });
   await produce(client, ['a', 'b', 'c', 'd'], 0);
   await produce(client, ['x', 'y'], 1);
-  const consumer = client.consumer({ topics: ['t'], group: 'g', autoCommit: 'never' });
+  const partitions = [{ topic: 't', partition: 0 }, { topic: 't', partition: 1 }];
+  const consumer = client.consumer({ partitions, group: 'g', autoCommit: 'never' });
   const first = await take(consumer, 2);
   const touched = first[0] === 'a' ? 0 : 1;
   await consumer.commit();
@@ -30,7 +31,8 @@ test('a commit counts what was handed out, not what was fetched', async (t) => {
   assert.equal(lag.reduce((sum, { lag }) => sum + lag, 0n), 4n);
   await take(consumer, 4);
   await consumer.commit();
-  assert.deepEqual(await consumer.committed(), [at(0, 4), at(1, 2)]);
+  const committed = await consumer.committed();
+  assert.deepEqual(committed.sort((a, b) => a.partition - b.partition), [at(0, 4), at(1, 2)]);
 });
 
 test('closing with automatic commits counts what was handed out', async (t) => {

@@ -16,7 +16,7 @@ export async function memory(t, config = {}) {
 /** An empty folder, which is removed after the test. */
 export function folder(t) {
   const path = mkdtempSync(join(tmpdir(), 'kaffic-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  t.after(() => rmSync(path, { recursive: true, force: true, maxRetries: 20 }));
   return path;
 }
 

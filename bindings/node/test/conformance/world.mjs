@@ -39,7 +39,7 @@ export class World {
 
   async close() {
     await this.client.close();
-    if (this.directory) rmSync(this.directory, { recursive: true });
+    if (this.directory) rmSync(this.directory, { recursive: true, maxRetries: 20 });
   }
 
   async take(step) {
