@@ -20,10 +20,10 @@ export function folder(t) {
   return path;
 }
 
-/** Produces values to a partition of `t`. */
+/** Appends values to a partition of `t` as one batch, so that one poll brings them all. */
 export async function produce(client, values, partition = 0) {
   const producer = await client.producer('t');
-  await producer.sendBatch(values.map((value) => ({ value, partition })));
+  await producer.append(partition, values.map((value) => ({ value })));
   await producer.close();
 }
 
