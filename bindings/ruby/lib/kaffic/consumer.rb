@@ -72,8 +72,8 @@ module Kaffic
     end
 
     # Reads these partitions.
-    # @param partitions [Hash, Array] `{ "orders" => [0, 1] }`, `[["orders", 0]]`, or with an offset
-    #   each `{ ["orders", 0] => 42 }`
+    # @param partitions [Hash, Array] `{ "orders" => [0, 1] }` or `[["orders", 0]]`; with the offset
+    #   where to start `{ ["orders", 0] => 42 }` or `[["orders", 0, 42]]`
     # @return [self]
     def assign(partitions)
       native_partitions(places(partitions))
@@ -174,10 +174,10 @@ module Kaffic
     end
 
     def places(partitions)
-      partitions.flat_map do |place, what|
+      partitions.flat_map do |place, what, offset|
         case place
         when Array then [[*place, what]]
-        when String, Symbol then Array(what).map { |partition| [place.to_s, partition, nil] }
+        when String, Symbol then Array(what).map { |partition| [place.to_s, partition, offset] }
         else raise TypeError, "partitions are named as [topic, partition], and not as #{place.inspect}"
         end
       end
