@@ -11,7 +11,7 @@ use kaffic_core::{
 };
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
@@ -60,6 +60,8 @@ pub struct Reader {
     state: Mutex<State>,
     /// Somebody else wants the turn of a poll that waits.
     asked: Notify,
+    /// How many do. Polls that come to have the turn meanwhile let them go first.
+    asking: AtomicUsize,
     woken: Notify,
     closed: AtomicBool,
 }
@@ -68,6 +70,22 @@ enum State {
     Idle,
     Reads(Box<Consumer>),
     Closed,
+}
+
+/// Counts one that asks for the turn, for as long as it does.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn new(asking: &'a AtomicUsize) -> Self {
+        asking.fetch_add(1, Ordering::AcqRel);
+        Self(asking)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A listener that several consumers, one after the other, can have.
@@ -110,6 +128,7 @@ impl Reader {
             listener,
             state: Mutex::new(State::Idle),
             asked: Notify::new(),
+            asking: AtomicUsize::new(0),
             woken: Notify::new(),
             closed: AtomicBool::new(false),
         })
@@ -153,6 +172,7 @@ impl Reader {
         if let Some(state) = turn.as_mut().now_or_never() {
             return state;
         }
+        let _asking = Asking::new(&self.asking);
         self.asked.notify_one();
         turn.await
     }
@@ -166,6 +186,10 @@ impl Reader {
         let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
             let mut state = self.state.lock().await;
+            if self.asking.load(Ordering::Acquire) > 0 {
+                // The lock is fair: whoever asked is before the next round of this.
+                continue;
+            }
             let consumer = reading(&mut state)?;
             let hour = Duration::from_secs(3600);
             let left =
@@ -181,7 +205,6 @@ impl Reader {
                     Either::Right((Either::Right(_), _)) => None,
                 }
             };
-            // The lock is fair: whoever asked comes before the next round of this.
             let Some(records) = ended else { continue };
             if !records.is_empty() || last || max == 0 || consumer.is_finished() {
                 return Ok(Polled::Records(records));
@@ -386,6 +409,23 @@ mod tests {
         }
         produce(&client, 1, &["v"]).await;
         assert_eq!(values(poll.await.unwrap()), ["v"]);
+    }
+
+    #[tokio::test]
+    async fn many_polls_that_wait_let_another_call_go_first() {
+        let client = client().await;
+        let reader = reader(&client, &[]).await;
+        let mut polls: Vec<_> = (0..3).map(|_| Box::pin(reader.poll(10, None))).collect();
+        for poll in &mut polls {
+            assert!(poll.now_or_never().is_none());
+        }
+        let all = futures_util::future::join_all(polls);
+        let closes = tokio::time::timeout(Duration::from_secs(60), reader.close());
+        let (polled, closed) = futures_util::future::join(all, closes).await;
+        assert_eq!(closed, Ok(Ok(())));
+        for polled in polled {
+            assert_eq!(polled.unwrap_err().status, Status::Closed);
+        }
     }
 
     #[tokio::test]
