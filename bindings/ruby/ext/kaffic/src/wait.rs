@@ -6,7 +6,7 @@ use crate::error::{Raises, raise};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use kaffic_bindings::{Failure, Status, process};
-use magnus::rb_sys::AsRawValue;
+use magnus::rb_sys::{AsRawValue, protect};
 use magnus::value::{Opaque, ReprValue};
 use magnus::{Error, Ruby, Value};
 use std::any::Any;
@@ -83,10 +83,10 @@ pub(crate) fn wait<T: Send + 'static>(
     }
     in_place_of_the_fiber(ruby, caller, move |ruby, caller| {
         loop {
-            if let Some(came) = unlocked(caller, work.as_mut()).raises(ruby)? {
+            if let Some(came) = unlocked(ruby, caller, work.as_mut()).raises(ruby)? {
                 return came.raises(ruby);
             }
-            ruby.thread_check_ints()?;
+            interrupts(ruby)?;
         }
     })
 }
@@ -110,11 +110,11 @@ pub(crate) fn wait_in_turn<T: Send + 'static>(
     }
     in_place_of_the_fiber(ruby, caller, move |ruby, caller| {
         loop {
-            if let Some(came) = unlocked(caller, work.as_mut()).raises(ruby)? {
+            if let Some(came) = unlocked(ruby, caller, work.as_mut()).raises(ruby)? {
                 return came.raises(ruby);
             }
             IN_TURN.set(true);
-            let checked = ruby.thread_check_ints();
+            let checked = interrupts(ruby);
             IN_TURN.set(false);
             checked?;
         }
@@ -141,12 +141,12 @@ where
             let left = deadline.map(|at| at.saturating_duration_since(now()));
             let came = {
                 let work = pin!(make(left));
-                unlocked(caller, work).raises(ruby)?
+                unlocked(ruby, caller, work).raises(ruby)?
             };
             if let Some(came) = came {
                 return came.raises(ruby);
             }
-            ruby.thread_check_ints()?;
+            interrupts(ruby)?;
         }
     })
 }
@@ -161,7 +161,15 @@ struct Call<'a, F: Future> {
 
 /// Waits for `work` without Ruby's lock; `None` if the thread was interrupted. Interrupts are left to
 /// be looked at, so that what came of the work is never lost to one.
-fn unlocked<F: Future>(caller: Value, work: Pin<&mut F>) -> Result<Option<F::Output>, Failure> {
+fn unlocked<F: Future>(
+    ruby: &Ruby,
+    caller: Value,
+    work: Pin<&mut F>,
+) -> Result<Option<F::Output>, Failure> {
+    // One that a program has put off until it waits (`Thread.handle_interrupt`) would not be noticed.
+    if let Ok(true) = ruby.thread_current().funcall("pending_interrupt?", ()) {
+        return Ok(None);
+    }
     let stop = Notify::new();
     let mut call = Call { work: Some(work), stop: &stop, caller, came: None };
     // SAFETY: `call` and `stop` outlive the call, which runs `run` on this thread, and `interrupt` on
@@ -194,6 +202,28 @@ unsafe extern "C" fn run<F: Future>(call: *mut c_void) -> *mut c_void {
             .and_then(|runtime| Frame::around(call.caller, false, || runtime.block_on(waits))),
     );
     ptr::null_mut()
+}
+
+/// Does what the thread was interrupted for, as within a wait, so that it also does what was put off
+/// until then.
+fn interrupts(_: &Ruby) -> Result<(), Error> {
+    unsafe extern "C" fn nothing(_: *mut c_void) -> *mut c_void {
+        ptr::null_mut()
+    }
+    let check = || {
+        // SAFETY: this has Ruby's lock, as the argument shows. Ruby looks for interrupts after the call;
+        // what it raises is caught here.
+        unsafe {
+            rb_sys::rb_thread_call_without_gvl(
+                Some(nothing),
+                ptr::null_mut(),
+                None,
+                ptr::null_mut(),
+            );
+        }
+        rb_sys::Qnil as rb_sys::VALUE
+    };
+    protect(check).map(drop)
 }
 
 unsafe extern "C" fn interrupt(stop: *mut c_void) {
