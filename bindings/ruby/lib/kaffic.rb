@@ -5,9 +5,9 @@ require_relative "kaffic/version"
 # The native part lies beside the Ruby version it was made for in a precompiled gem, and without one
 # where it was built by the installation.
 begin
-  require_relative "kaffic/#{RUBY_VERSION[/\d+\.\d+/]}/kaffic_ruby"
+  require "kaffic/#{RUBY_VERSION[/\d+\.\d+/]}/kaffic_ruby"
 rescue LoadError
-  require_relative "kaffic/kaffic_ruby"
+  require "kaffic/kaffic_ruby"
 end
 
 require_relative "kaffic/errors"
