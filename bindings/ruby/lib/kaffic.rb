@@ -46,18 +46,17 @@ module Kaffic
   # @private
   module Scoped
     def self.run(what)
-      result = yield what
-    rescue Exception # rubocop:disable Lint/RescueException
-      # What happened in the block says more than a close that fails after it.
+      yield what
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      failed = e
+      raise
+    ensure
       begin
         what.close
       rescue Error
-        nil
+        # What happened in the block says more than a close that fails after it.
+        raise unless failed
       end
-      raise
-    else
-      what.close
-      result
     end
   end
   private_constant :Scoped, :Native
