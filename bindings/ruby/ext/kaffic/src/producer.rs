@@ -137,6 +137,9 @@ async fn end(progress: Arc<Mutex<Progress>>) -> Result<Ack, Failure> {
 fn wait_for(ruby: &Ruby, this: Obj<Handle>, timeout: Option<f64>) -> Result<Value, Error> {
     let progress = Arc::clone(this.0.get().raises(ruby)?);
     let limit = convert::seconds(ruby, timeout)?;
+    if let Some(ended) = at_once(this, pin!(end(Arc::clone(&progress)))).raises(ruby)? {
+        return convert::ack(ruby, ended.raises(ruby)?);
+    }
     let ended = wait(ruby, this, limited(limit, "a record's way into the log", end(progress)))?;
     convert::ack(ruby, ended)
 }

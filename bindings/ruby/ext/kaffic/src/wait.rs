@@ -19,6 +19,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinHandle};
 
 /// The core is at work on this thread. It lies on the stack, where the garbage collector finds the
 /// caller.
@@ -69,26 +70,40 @@ pub(crate) fn at_once<F: Future>(
     Frame::around(caller.as_value(), true, || work.now_or_never())
 }
 
-/// Waits for `work`, however long it takes.
+/// Waits for `work`, however long it takes. The runtime's threads do it: they have room on their stacks.
 pub(crate) fn wait<T: Send + 'static>(
     ruby: &Ruby,
     caller: impl ReprValue,
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Error> {
     check_may_wait().raises(ruby)?;
-    let caller = caller.as_value();
-    let mut work = Box::pin(work);
-    if let Some(came) = at_once(caller, work.as_mut()).raises(ruby)? {
-        return came.raises(ruby);
-    }
-    in_place_of_the_fiber(ruby, caller, move |ruby, caller| {
+    let mut task = Task(process::runtime().raises(ruby)?.spawn(work));
+    in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
         loop {
-            if let Some(came) = unlocked(ruby, caller, work.as_mut()).raises(ruby)? {
-                return came.raises(ruby);
+            let came = unlocked(ruby, caller, Pin::new(&mut task.0)).raises(ruby)?;
+            match came {
+                Some(Ok(came)) => return came.raises(ruby),
+                Some(Err(error)) => return Err(raise(ruby, ended(error))),
+                None => interrupts(ruby)?,
             }
-            interrupts(ruby)?;
         }
     })
+}
+
+/// A task that is given up when nobody waits for it any more.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn ended(error: JoinError) -> Failure {
+    match error.try_into_panic() {
+        Ok(panic) => Failure::of_panic(&*panic),
+        Err(_) => Failure::new(Status::Closed, "kaffic's runtime was ended"),
+    }
 }
 
 /// The same, of a call that takes a consumer's turn: what Ruby does on an interrupt meanwhile, a
@@ -103,12 +118,12 @@ pub(crate) fn wait_in_turn<T: Send + 'static>(
         return Err(raise(ruby, Failure::new(Status::InCallback, message)));
     }
     check_may_wait().raises(ruby)?;
-    let caller = caller.as_value();
     let mut work = Box::pin(work);
-    if let Some(came) = at_once(caller, work.as_mut()).raises(ruby)? {
-        return came.raises(ruby);
-    }
-    in_place_of_the_fiber(ruby, caller, move |ruby, caller| {
+    in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
+        // What need not wait need not give the lock back either.
+        if let Some(came) = at_once(caller, work.as_mut()).raises(ruby)? {
+            return came.raises(ruby);
+        }
         loop {
             if let Some(came) = unlocked(ruby, caller, work.as_mut()).raises(ruby)? {
                 return came.raises(ruby);
@@ -231,7 +246,8 @@ unsafe extern "C" fn interrupt(stop: *mut c_void) {
     unsafe { &*stop.cast::<Notify>() }.notify_one();
 }
 
-/// Calls `work` here; where a fiber scheduler is at work, in a thread for which the fiber waits.
+/// Calls `work` here, or for a fiber in a thread: a scheduler's other fibers go on meanwhile, and the
+/// stacks of fibers are too small for all that the core may do.
 fn in_place_of_the_fiber<T: Send + 'static>(
     ruby: &Ruby,
     caller: Value,
@@ -239,7 +255,7 @@ fn in_place_of_the_fiber<T: Send + 'static>(
 ) -> Result<T, Error> {
     // SAFETY: it only looks, with Ruby's lock.
     let scheduler = unsafe { rb_sys::rb_fiber_scheduler_current() };
-    if scheduler == ruby.qnil().as_raw() || scheduler == ruby.qfalse().as_raw() {
+    if on_own_stack() && scheduler == ruby.qnil().as_raw() {
         return work(ruby, caller);
     }
     let came = Arc::new(Mutex::new(None));
@@ -256,6 +272,48 @@ fn in_place_of_the_fiber<T: Send + 'static>(
     }
     let came = came.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
     came.ok_or_else(|| raise(ruby, Failure::new(Status::Interrupted, "the wait was killed")))
+}
+
+/// Whether this runs on the stack of its thread, and not on that of a fiber.
+fn on_own_stack() -> bool {
+    thread_local! {
+        static STACK: std::ops::Range<usize> = stack().unwrap_or(0..usize::MAX);
+    }
+    let here = 0_u8;
+    STACK.with(|stack| stack.contains(&(&raw const here).addr()))
+}
+
+/// Where the thread's stack is; `None` where the system does not say.
+#[cfg(target_os = "linux")]
+fn stack() -> Option<std::ops::Range<usize>> {
+    // SAFETY: the attributes are filled in before they are read, and destroyed.
+    unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) != 0 {
+            return None;
+        }
+        let (mut low, mut size) = (ptr::null_mut(), 0);
+        let told = libc::pthread_attr_getstack(&raw const attributes, &raw mut low, &raw mut size);
+        libc::pthread_attr_destroy(&raw mut attributes);
+        (told == 0).then(|| low.addr()..low.addr() + size)
+    }
+}
+
+/// Where the thread's stack is; `None` where the system does not say.
+#[cfg(target_os = "macos")]
+fn stack() -> Option<std::ops::Range<usize>> {
+    // SAFETY: these ask about the thread that calls.
+    let (high, size) = unsafe {
+        let this = libc::pthread_self();
+        (libc::pthread_get_stackaddr_np(this).addr(), libc::pthread_get_stacksize_np(this))
+    };
+    Some(high - size..high)
+}
+
+/// Where the thread's stack is; `None` where the system does not say.
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn stack() -> Option<std::ops::Range<usize>> {
+    None
 }
 
 /// Calls `work` with Ruby's lock, from within the core. A panic is lost, with what it would have given.
