@@ -17,6 +17,7 @@ require_relative "kaffic/unclosed"
 require_relative "kaffic/producer"
 require_relative "kaffic/consumer"
 require_relative "kaffic/client"
+require_relative "kaffic/log"
 
 # A message log with no broker: topics, partitions and offsets on any object storage.
 #

@@ -5,6 +5,7 @@ mod client;
 mod consumer;
 mod convert;
 mod error;
+mod log;
 mod producer;
 mod rebalance;
 mod wait;
@@ -18,6 +19,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     let native = kaffic.define_module("Native")?;
     native.define_module_function("statuses", function!(error::statuses, 0))?;
     client::define(ruby, kaffic)?;
+    log::define(ruby, kaffic)?;
     producer::define(ruby, kaffic)?;
     consumer::define(ruby, kaffic)
 }
