@@ -26,7 +26,7 @@ File.write("Makefile", <<~MAKE)
   \tcp '#{built}' #{library}
   install: all
   \tmkdir -p $(DESTDIR)$(sitearchdir)/kaffic
-  \tcp #{library} $(DESTDIR)$(sitearchdir)/kaffic/
+  \tmv #{library} $(DESTDIR)$(sitearchdir)/kaffic/
   #{"\trm -rf '#{target}'" unless ENV["CARGO_TARGET_DIR"]}
   clean:
   \trm -f #{library}
