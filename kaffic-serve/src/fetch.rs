@@ -1,6 +1,6 @@
 //! Fetching: records of a partition from an offset on, with a wait for what is to come.
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::data::{RecordOut, RecordShape, Show};
 use crate::extract::{InPath, Params};
 use crate::problem::{Problem, Result};
@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use kaffic_core::{ConsumerRecord, ResetPolicy, Start};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// The most that one answer carries, keys, values and headers together.
@@ -125,8 +126,41 @@ pub(crate) async fn fetch(
         (None, from) => start(from.unwrap_or("earliest"))?,
     };
     let most = most(query.max_records, query.max_bytes)?;
+    let wait = wait(query.wait_ms)?;
     let source = Source { topic, partition, reset: query.expired.into() };
-    let mut reader = Reader::open(&app, source, start).await?;
-    let records = reader.read(&app, most).await?;
-    Ok(Json(Fetched { next_offset: reader.next_offset(), records: shown(records, query.show) }))
+    let (mut reader, fresh) = match open(&app, &source, start, !wait.is_zero()) {
+        Some(reader) => (reader, false),
+        None => (Reader::open(&app, source.clone(), start).await?, true),
+    };
+    let mut records = reader.read_kept(&app, most).await?;
+    if records.is_empty() && !wait.is_zero() {
+        records = reader.wait(&app, most, wait).await?;
+    } else if records.is_empty() && !fresh {
+        // What was there when the reader was opened is not all that is there now.
+        reader = Reader::open(&app, source, Start::Offset(reader.next_offset())).await?;
+        records = reader.read(&app, most).await?;
+    }
+    let next_offset = reader.next_offset();
+    app.metrics.fetched(&records);
+    app.parked.put(reader);
+    Ok(Json(Fetched { next_offset, records: shown(records, query.show) }))
+}
+
+/// A reader that is there already.
+fn open(app: &App, source: &Source, start: Start, waits: bool) -> Option<Reader> {
+    let Start::Offset(offset) = start else { return None };
+    let parked = || app.parked.take(source, offset);
+    let at_tail = || Reader::at_tail(app, source, offset);
+    match waits {
+        true => at_tail().or_else(parked),
+        false => parked().or_else(at_tail),
+    }
+}
+
+/// A wait, in bounds.
+pub(crate) fn wait(given: Option<u64>) -> Result<Duration> {
+    match given.unwrap_or(0) {
+        ms @ 0..=60_000 => Ok(Duration::from_millis(ms)),
+        ms => Err(Problem::invalid(format!("wait_ms is {ms}; it is 0 to 60000"))),
+    }
 }

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::body;
 use crate::data::RecordIn;
 use crate::problem::{Problem, Result};
-use crate::produce::{ProduceQuery, Produced, Stored, check_places, may_renew, numbered};
+use crate::produce::{ProduceQuery, Produced, Stored, check_places, may_renew, numbered, told};
 use crate::producers::{InUse, Key};
 use crate::runtime::timeout;
 use axum::body::Body;
@@ -53,15 +53,17 @@ pub(crate) async fn produce(
         Problem::from(error)
     });
     match done.and(finished) {
-        Ok(()) => Ok(Produced {
-            count: progress.stored,
-            records: progress.last.into_values().map(Stored::from).collect(),
-        }),
+        Ok(()) => {
+            let records = progress.last.into_values().map(Stored::from).collect();
+            let produced = Produced { count: progress.stored, records };
+            told(app, &key, &produced);
+            Ok(produced)
+        }
         // Lines are stored one by one: those before the fault are.
         Err(problem) => {
             let Progress { lines, stored, .. } = progress;
             let before = format!("after {stored} stored records, at or before line {lines}");
-            Err(problem.context(&before).with_results(&Vec::<u8>::new()))
+            Err(problem.context(&before))
         }
     }
 }

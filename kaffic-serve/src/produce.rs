@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use kaffic_core::{Ack, Error, ErrorKind, Header, Outcome, Record};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// How often a request takes a name back that another server had taken over meanwhile.
@@ -298,13 +299,28 @@ async fn write(app: &App, plan: Plan) -> Result<Produced> {
         let failed = results.iter().find_map(|result| result.as_ref().err());
         let Some(error) = failed else {
             let records: Vec<Stored> = results.into_iter().flatten().map(Stored::from).collect();
-            return Ok(Produced { count: records.len() as u64, records });
+            let produced = Produced { count: records.len() as u64, records };
+            told(app, &plan.key, &produced);
+            return Ok(produced);
         };
         if !may_renew(app, &plan.key, &producer, error) || left == 0 || any_written(&plan, &results)
         {
             return Err(failure(&results, error));
         }
         left -= 1;
+    }
+}
+
+/// Counts what was stored, and wakes those who wait for it here.
+pub(crate) fn told(app: &App, (topic, _): &Key, produced: &Produced) {
+    app.metrics.produced(produced);
+    let last: BTreeMap<u32, i64> = produced
+        .records
+        .iter()
+        .filter_map(|stored| Some((stored.partition, stored.offset?)))
+        .collect();
+    for (partition, offset) in last {
+        app.tails.nudge(topic, partition, offset);
     }
 }
 

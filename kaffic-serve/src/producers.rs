@@ -3,7 +3,7 @@
 
 use crate::config::Limits;
 use crate::problem::{Problem, Result};
-use crate::runtime::{now, sleep};
+use crate::runtime::now;
 use kaffic_core::{Kaffic, Producer};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,6 @@ use tokio::sync::OnceCell;
 const IDLE: Duration = Duration::from_secs(60);
 /// A producer is built anew after so long, and sees what became of the topic's settings.
 const AGE: Duration = Duration::from_secs(300);
-const SWEEP: Duration = Duration::from_secs(10);
 
 /// A topic, and the name under which is written to it.
 pub(crate) type Key = (String, Option<String>);
@@ -115,22 +114,19 @@ impl Producers {
         }
     }
 
-    /// Closes those that have been idle, over and over.
+    /// Closes those that have been idle.
     pub(crate) async fn sweep(&self) {
-        loop {
-            sleep(SWEEP).await;
-            let mut idle = Vec::new();
-            self.lock().retain(|_, entry| {
-                let unused = Arc::strong_count(&entry.cell) == 1;
-                let old = entry.built.elapsed() > AGE;
-                let out = unused && (old || entry.used.elapsed() > IDLE);
-                if out {
-                    idle.push(Arc::clone(&entry.cell));
-                }
-                !out
-            });
-            close(idle).await;
-        }
+        let mut idle = Vec::new();
+        self.lock().retain(|_, entry| {
+            let unused = Arc::strong_count(&entry.cell) == 1;
+            let old = entry.built.elapsed() > AGE;
+            let out = unused && (old || entry.used.elapsed() > IDLE);
+            if out {
+                idle.push(Arc::clone(&entry.cell));
+            }
+            !out
+        });
+        close(idle).await;
     }
 
     /// Closes all: what is under way is written first.

@@ -3,9 +3,11 @@
 
 use crate::app::App;
 use crate::problem::Result;
-use crate::runtime::now;
+use crate::runtime::{now, sleep, timeout};
+use crate::tail::{Found, State, Tail};
 use kaffic_core::{Consumer, ConsumerRecord, Error, ResetPolicy, Start, Until};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a reader fetches ahead, in bytes.
@@ -15,8 +17,11 @@ const SOME: usize = 256;
 /// The longest wait for the store within one read of what is there.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Until a store shows a reader what it has shown a tail.
+const UNSEEN: Duration = Duration::from_millis(100);
+
 /// Which partition is read, and what becomes of offsets that have expired.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Source {
     pub(crate) topic: String,
     pub(crate) partition: u32,
@@ -40,6 +45,8 @@ pub(crate) struct Reader {
     there: Option<Consumer>,
     /// Records that were taken and not given yet.
     taken: VecDeque<ConsumerRecord>,
+    /// What brings news, for those who wait.
+    tail: Option<Arc<Tail>>,
 }
 
 impl Reader {
@@ -47,7 +54,25 @@ impl Reader {
     pub(crate) async fn open(app: &App, source: Source, start: Start) -> Result<Self> {
         let there = consumer(app, &source, start).await?;
         let next = there.positions().first().map_or(0, |position| position.offset);
-        Ok(Self { source, next, there: Some(there), taken: VecDeque::new() })
+        Ok(Self { source, next, there: Some(there), taken: VecDeque::new(), tail: None })
+    }
+
+    /// A reader that begins at `offset`, if that is among the newest records of a partition that is
+    /// followed already: without a question to the store.
+    pub(crate) fn at_tail(app: &App, source: &Source, offset: i64) -> Option<Self> {
+        let tail = app.tails.having(&source.topic, source.partition, offset)?;
+        let (source, tail) = (source.clone(), Some(tail));
+        Some(Self { source, next: offset, there: None, taken: VecDeque::new(), tail })
+    }
+
+    /// Whether this reader goes on at `offset` of what is there, without looking for it again.
+    pub(crate) fn goes_on(&self, source: &Source, offset: i64) -> bool {
+        self.source == *source && self.next == offset && self.is_reading()
+    }
+
+    /// Whether there was more when it was last looked.
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.taken.is_empty() || self.there.is_some()
     }
 
     /// The offset of the next record that is given.
@@ -71,6 +96,77 @@ impl Reader {
             }
             if !self.take(&given, until).await? {
                 return Ok(given);
+            }
+        }
+    }
+
+    /// What is there, if that is known without looking for it anew.
+    pub(crate) async fn read_kept(&mut self, app: &App, most: Most) -> Result<Vec<ConsumerRecord>> {
+        if self.is_reading() {
+            return self.read(app, most).await;
+        }
+        let Some(tail) = &self.tail else { return Ok(Vec::new()) };
+        let Found::Records(records, next) = tail.read(self.next, most) else {
+            return Ok(Vec::new());
+        };
+        self.next = next;
+        Ok(records)
+    }
+
+    /// What is there, or what comes within `wait`: nothing if nothing does, or if the server stops.
+    pub(crate) async fn wait(
+        &mut self,
+        app: &App,
+        most: Most,
+        wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>> {
+        if self.is_reading() || self.tail.is_none() {
+            let records = Box::pin(self.read(app, most)).await?;
+            if !records.is_empty() {
+                return Ok(records);
+            }
+        }
+        let deadline = now() + wait;
+        loop {
+            let tail = match self.tail.take() {
+                Some(tail) => tail,
+                None => app.tails.get(app, &self.source.topic, self.source.partition)?,
+            };
+            let mut state = tail.watch();
+            let seen = state.borrow_and_update().clone();
+            match seen {
+                State::Failed(problem) => return Err(problem),
+                State::Ended => continue,
+                State::Opening | State::At(_) => self.tail = Some(Arc::clone(&tail)),
+            }
+            if let State::At(_) = seen {
+                match tail.read(self.next, most) {
+                    Found::Records(records, next) => {
+                        self.next = next;
+                        if !records.is_empty() {
+                            return Ok(records);
+                        }
+                    }
+                    Found::Older => {
+                        let records = Box::pin(self.read(app, most)).await?;
+                        if !records.is_empty() {
+                            return Ok(records);
+                        }
+                        sleep(UNSEEN).await;
+                    }
+                    Found::End => {}
+                }
+            }
+            let left = deadline.saturating_duration_since(now());
+            tokio::select! {
+                biased;
+                () = app.stopped() => return Ok(Vec::new()),
+                changed = timeout(left, state.changed()) => match changed {
+                    // Its task was ended without a word: another is begun.
+                    Some(Err(_)) => self.tail = None,
+                    Some(Ok(())) => {}
+                    None => return Ok(Vec::new()),
+                },
             }
         }
     }

@@ -2,57 +2,75 @@
 
 use crate::app::{App, Shared};
 use crate::problem::{Problem, Result};
-use crate::{fetch, produce, topics};
+use crate::{fetch, groups, health, membership, metrics, produce, socket, stream, topics};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
+use bytes::Bytes;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The paths that are in the description of the API.
-fn described() -> (Router<Arc<App>>, OpenApi) {
-    OpenApiRouter::with_openapi(crate::openapi::head())
+/// The paths that need the token, and those that do not.
+fn paths() -> (OpenApiRouter<Arc<App>>, OpenApiRouter<Arc<App>>) {
+    let guarded = OpenApiRouter::with_openapi(crate::openapi::head())
         .routes(routes!(topics::create, topics::list))
         .routes(routes!(topics::describe, topics::alter, topics::delete))
         .routes(routes!(topics::offsets))
         .routes(routes!(produce::produce))
         .routes(routes!(fetch::fetch))
-        .split_for_parts()
+        .routes(routes!(stream::stream))
+        .routes(routes!(socket::socket))
+        .routes(routes!(groups::list))
+        .routes(routes!(groups::describe, groups::delete))
+        .routes(routes!(groups::commit))
+        .routes(routes!(groups::set))
+        .routes(routes!(membership::join))
+        .routes(routes!(membership::show, membership::leave))
+        .routes(routes!(membership::poll))
+        .routes(routes!(membership::commit))
+        .routes(routes!(metrics::metrics));
+    let open =
+        OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz));
+    (guarded, open)
 }
 
 /// The service.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    let (api, description) = described();
-    let description = crate::openapi::text(&description);
-    let open = Router::new()
-        .route("/openapi.json", get(async move || json(description)))
-        .route("/healthz", get(async || "ok\n"));
-    api.route_layer(from_fn_with_state(Arc::clone(app), admit))
-        .layer(from_fn_with_state(Arc::clone(app), authorise))
+    let (guarded, open) = paths();
+    let (guarded, mut description) = guarded.split_for_parts();
+    let (open, more) = open.split_for_parts();
+    description.paths.paths.extend(more.paths.paths);
+    let description = Bytes::from(crate::openapi::text(&description));
+    let described = async move || ([(header::CONTENT_TYPE, "application/json")], description);
+    guarded
+        .route_layer(from_fn_with_state(Arc::clone(app), admit))
+        .route_layer(from_fn_with_state(Arc::clone(app), authorise))
         .merge(open)
+        .route("/openapi.json", get(described))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(Arc::clone(app), metrics::count))
         .with_state(Arc::clone(app))
 }
 
-fn json(text: impl IntoResponse) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], text)
-}
-
-/// Lets a request in if there is room for it.
+/// Lets a request in if there is room for it. Those that wait have room of their own, and streams
+/// take theirs for as long as they last.
 async fn admit(State(app): Shared, request: Request, next: Next) -> Result<Response> {
     if app.is_stopping() {
         return Err(Problem::stopping());
     }
-    let most = app.config.limits.requests;
-    let Ok(_room) = app.requests.try_acquire() else {
-        return Err(Problem::busy(format!("{most} requests are under way; try again later")));
+    let path = request.uri().path();
+    if path.ends_with("/stream") || path.ends_with("/ws") {
+        return Ok(next.run(request).await);
+    }
+    let _room = match request.uri().query().is_some_and(|query| query.contains("wait_ms=")) {
+        true => app.stream_place()?,
+        false => app.request_place()?,
     };
     Ok(next.run(request).await)
 }

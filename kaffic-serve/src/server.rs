@@ -4,6 +4,8 @@ use crate::app::App;
 use crate::config::{Config, Limits};
 use crate::router::router;
 use crate::runtime::{sleep, spawn, timeout};
+use crate::timed::Timed;
+use crate::tls;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -14,18 +16,20 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 /// After an accept that failed, for want of file descriptors say.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A server that has its address, and does not answer yet.
-#[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
 }
 
 /// Why a server could not start.
@@ -51,6 +55,12 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Server {
     /// Takes the address.
     ///
@@ -60,7 +70,8 @@ impl Server {
         let failed = |error| ServerError(format!("cannot listen on {}: {error}", config.listen));
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { app: App::new(client, config), listener, address })
+        let tls = config.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        Ok(Self { app: App::new(client, config), listener, address, tls })
     }
 
     /// The address, with the port that was taken.
@@ -71,31 +82,41 @@ impl Server {
     /// Answers requests until `stop` is done; then takes no more, ends streams, lets requests finish,
     /// and writes what producers hold.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { app, listener, .. } = self;
+        let Self { app, listener, tls, .. } = self;
         let sweeping = spawn({
             let app = Arc::clone(&app);
-            async move { app.producers.sweep().await }
+            async move { app.sweep().await }
         });
         let room = Arc::new(Semaphore::new(app.config.limits.connections));
         tokio::select! {
             biased;
             () = stop => (),
-            () = accept(&app, &listener, &room) => (),
+            () = accept(&app, &listener, tls, &room) => (),
         }
         drop(listener);
         app.stop();
-        let Limits { connections, drain_timeout, .. } = app.config.limits;
-        let drained = room.acquire_many(connections as u32);
+        let Limits { connections, streams, drain_timeout, .. } = app.config.limits;
+        let drained = async {
+            // All of them: WebSockets have left their connections' places behind.
+            let _ = room.acquire_many(connections as u32).await;
+            let _ = app.streams.acquire_many(streams as u32).await;
+        };
         if timeout(drain_timeout, drained).await.is_none() {
             tracing::warn!(?drain_timeout, "requests were cut off that had not finished");
         }
         sweeping.abort();
+        app.members.close().await;
         app.producers.close().await;
     }
 }
 
 /// Accepts connections for ever, as long as there is room.
-async fn accept(app: &Arc<App>, listener: &TcpListener, room: &Arc<Semaphore>) {
+async fn accept(
+    app: &Arc<App>,
+    listener: &TcpListener,
+    tls: Option<TlsAcceptor>,
+    room: &Arc<Semaphore>,
+) {
     let service = TowerToHyperService::new(router(app));
     let limits = &app.config.limits;
     let mut http = http1::Builder::new();
@@ -114,8 +135,18 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, room: &Arc<Semaphore>) {
         };
         let _ = stream.set_nodelay(true);
         let (http, service, app) = (http.clone(), service.clone(), Arc::clone(app));
+        let tls = tls.clone();
         spawn(async move {
-            serve(&http, stream, service, &app).await;
+            let limits = &app.config.limits;
+            let stream = Timed::new(stream, limits.write_timeout);
+            match tls {
+                None => serve(&http, stream, service, &app).await,
+                Some(tls) => match timeout(limits.read_timeout, tls.accept(stream)).await {
+                    Some(Ok(stream)) => serve(&http, stream, service, &app).await,
+                    Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    None => tracing::debug!("a TLS handshake took too long"),
+                },
+            }
             drop(place);
         });
     }
@@ -124,7 +155,7 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, room: &Arc<Semaphore>) {
 /// Answers one connection's requests, and lets the last of them finish when the server stops.
 async fn serve(
     http: &http1::Builder,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     service: TowerToHyperService<axum::Router>,
     app: &App,
 ) {

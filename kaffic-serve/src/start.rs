@@ -5,10 +5,6 @@ use crate::problem::{Problem, Result};
 use chrono::DateTime;
 use kaffic_core::{ResetTo, Start};
 
-/// What a start looks like, for the description of the API.
-pub(crate) const START_PATTERN: &str = "^(earliest|latest|offset:[0-9]{1,18}|last:[0-9]{1,18}|\
-     time:([0-9]{1,14}|[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?Z))$";
-
 /// The parameter `from`.
 pub(crate) fn start(text: &str) -> Result<Start> {
     let wrong = || {
