@@ -35,7 +35,7 @@ async fn what_was_acknowledged_is_there_and_the_rest_was_refused() {
         stored.extend(writer.await.unwrap());
     }
     let client = server.client.clone();
-    server.stop().await;
+    let _store = server.stop().await;
     let again = Served::on(client, Default::default()).await;
     let mut read = Vec::new();
     loop {

@@ -15,7 +15,7 @@ pub(crate) struct Served {
     pub(crate) http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
 }
 
 /// A status, and what came with it.
@@ -44,7 +44,7 @@ impl Served {
         let url = format!("file://{}", directory.path().display());
         let client = Kaffic::connect(&url).await.unwrap();
         let mut served = Self::on(client, Config::default()).await;
-        served._directory = Some(directory);
+        served.directory = Some(directory);
         served
     }
 
@@ -56,7 +56,7 @@ impl Served {
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Self { address, client, http: http(), stop: Some(stop), running, _directory: None }
+        Self { address, client, http: http(), stop: Some(stop), running, directory: None }
     }
 
     /// Tells the server to stop, and does not wait.
@@ -64,10 +64,11 @@ impl Served {
         drop(self.stop.take());
     }
 
-    /// Stops the server, and waits until it has.
-    pub(crate) async fn stop(mut self) {
+    /// Stops the server, and waits until it has. The store is there as long as what this gives.
+    pub(crate) async fn stop(mut self) -> Option<tempfile::TempDir> {
         self.begin_stop();
-        (&mut self.running).await.unwrap();
+        self.running.await.unwrap();
+        self.directory
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
