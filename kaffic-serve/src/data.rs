@@ -161,7 +161,6 @@ pub(crate) struct RecordIn {
     pub(crate) headers: Vec<HeaderIn>,
     /// Milliseconds since the Unix epoch; the time of arrival by default.
     #[serde(default)]
-    #[schema(minimum = -9223372036854775808_f64, maximum = 9223372036854774784_f64)]
     pub(crate) timestamp: Option<i64>,
     /// The partition.
     #[serde(default)]

@@ -3,6 +3,7 @@
 use crate::app::{App, Shared};
 use crate::data::{RecordOut, RecordShape, Show};
 use crate::extract::{InPath, Params};
+use crate::name::Name;
 use crate::problem::{Problem, Result};
 use crate::reader::{Most, Reader, Source};
 use crate::start::start;
@@ -48,7 +49,7 @@ impl From<Expired> for ResetPolicy {
 #[into_params(parameter_in = Query)]
 pub(crate) struct FetchQuery {
     /// The offset to begin at: the same as `from=offset:N`.
-    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    #[param(minimum = 0)]
     offset: Option<i64>,
     /// `earliest` (the default), `latest`, `offset:N`, `last:N` or `time:RFC3339` (in UTC; or Unix
     /// milliseconds).
@@ -106,7 +107,7 @@ pub(crate) fn shown(records: Vec<ConsumerRecord>, show: Show) -> Vec<RecordOut> 
 
 /// Fetch records of a partition.
 #[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}/records", tag = "records",
-    params(("topic" = String, Path, description = "The topic's name."),
+    params(("topic" = Name, Path, description = "The topic's name."),
         ("partition" = u32, Path, description = "The partition.", minimum = 0, maximum = 9999),
         FetchQuery), responses(
     (status = 200, description = "What is there.", body = Fetched),

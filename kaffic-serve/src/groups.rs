@@ -3,6 +3,7 @@
 use crate::app::Shared;
 use crate::body;
 use crate::extract::InPath;
+use crate::name::Name;
 use crate::problem::{Problem, Result};
 use crate::start::reset;
 use axum::Json;
@@ -123,15 +124,15 @@ pub(crate) struct Commits {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Commit {
+    #[schema(value_type = Name)]
     topic: String,
     #[schema(minimum = 0, maximum = 9999)]
     partition: u32,
     /// The offset of the next record to be consumed.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(minimum = 0)]
     offset: i64,
     /// Whatever is to be kept with it, 4 KiB at most.
     #[serde(default)]
-    #[schema(max_length = 1000)]
     metadata: Option<String>,
 }
 
@@ -176,10 +177,23 @@ impl From<Vec<CommittedOffset>> for CommittedList {
     }
 }
 
+/// Offsets that one request commits, at most.
+const MOST_COMMITS: usize = 1000;
+
+pub(crate) fn check_count(offsets: &[Commit]) -> Result<()> {
+    match offsets.len() {
+        count if count > MOST_COMMITS => Err(Problem::invalid(format!(
+            "{count} offsets; a request commits {MOST_COMMITS} at most"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Where offsets are to be set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reset {
+    #[schema(value_type = Name)]
     topic: String,
     /// `earliest`, `latest`, `offset:N`, `shift:N` (also negative) or `time:RFC3339` (in UTC; or Unix
     /// milliseconds).
@@ -211,7 +225,7 @@ pub(crate) async fn list(State(app): Shared) -> Result<Json<GroupList>> {
 
 /// Describe a group: its members, who has which partition, and how far it is.
 #[utoipa::path(get, path = "/v1/groups/{group}", tag = "groups",
-    params(("group" = String, Path, description = "The group's name.")), responses(
+    params(("group" = Name, Path, description = "The group's name.")), responses(
     (status = 200, description = "The group.", body = Group),
     Problem,
 ))]
@@ -224,7 +238,7 @@ pub(crate) async fn describe(
 
 /// Delete a group that has no members.
 #[utoipa::path(delete, path = "/v1/groups/{group}", tag = "groups",
-    params(("group" = String, Path, description = "The group's name.")), responses(
+    params(("group" = Name, Path, description = "The group's name.")), responses(
     (status = 204, description = "Its offsets count no more."),
     Problem,
 ))]
@@ -238,7 +252,7 @@ pub(crate) async fn delete(
 
 /// Commit offsets of a group that has no members; the group is made if there is none.
 #[utoipa::path(post, path = "/v1/groups/{group}/commits", tag = "groups",
-    params(("group" = String, Path, description = "The group's name.")), request_body = Commits,
+    params(("group" = Name, Path, description = "The group's name.")), request_body = Commits,
     responses(
     (status = 200, description = "All that is committed now.", body = CommittedList),
     Problem,
@@ -250,6 +264,7 @@ pub(crate) async fn commit(
     body: Body,
 ) -> Result<Json<CommittedList>> {
     let commits: Commits = body::json(&app, &headers, body).await?;
+    check_count(&commits.offsets)?;
     let groups = app.client.groups();
     groups.commit(&group, commits.offsets.into_iter().map(OffsetCommit::from)).await?;
     Ok(Json(groups.committed(&group).await?.into()))
@@ -257,7 +272,7 @@ pub(crate) async fn commit(
 
 /// Set the offsets of a group that has no members.
 #[utoipa::path(post, path = "/v1/groups/{group}/reset", tag = "groups",
-    params(("group" = String, Path, description = "The group's name.")), request_body = Reset,
+    params(("group" = Name, Path, description = "The group's name.")), request_body = Reset,
     responses(
     (status = 200, description = "What is committed in the topic now.", body = CommittedList),
     Problem,

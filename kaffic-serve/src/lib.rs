@@ -28,6 +28,7 @@ mod lines;
 mod members;
 mod membership;
 mod metrics;
+mod name;
 mod openapi;
 mod parked;
 mod problem;

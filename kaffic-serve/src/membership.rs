@@ -5,8 +5,9 @@ use crate::body;
 use crate::data::{RecordOut, RecordShape, Show};
 use crate::extract::{InPath, Params};
 use crate::fetch::{most, shown, wait};
-use crate::groups::{Commit, CommittedList};
+use crate::groups::{Commit, CommittedList, check_count};
 use crate::members::Work;
+use crate::name::Name;
 use crate::problem::{Problem, Result};
 use crate::reader::{Most, size};
 use crate::start::start;
@@ -31,15 +32,14 @@ const AHEAD: usize = 8 << 20;
 pub(crate) struct NewMember {
     /// The topics to subscribe to.
     #[serde(default)]
-    #[schema(max_items = 100)]
+    #[schema(value_type = Vec<Name>)]
     topics: Vec<String>,
     /// A regular expression that the whole names of topics have to fit, also of those to come.
     #[serde(default)]
-    #[schema(max_length = 1000)]
     pattern: Option<String>,
     /// A name of its own, under which it keeps its partitions when it comes back in time.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 249, pattern = "^[a-zA-Z0-9_-][a-zA-Z0-9._-]*$")]
+    #[schema(value_type = Option<Name>)]
     name: Option<String>,
     /// Where to begin in partitions in which nothing is committed: `earliest` by default.
     #[serde(default)]
@@ -138,7 +138,7 @@ pub(crate) struct MemberCommits {
 /// The member lives on this server, and only there it can be used. It leaves when it is deleted, when
 /// its client has not come back for the idle timeout, and when the server stops.
 #[utoipa::path(post, path = "/v1/groups/{group}/members", tag = "groups",
-    params(("group" = String, Path, description = "The group's name.")), request_body = NewMember,
+    params(("group" = Name, Path, description = "The group's name.")), request_body = NewMember,
     responses(
     (status = 201, description = "It has joined.", body = Joined,
         headers(("Location" = String, description = "Its path."))),
@@ -195,7 +195,7 @@ pub(crate) async fn join(
 
 /// Show which partitions a member has.
 #[utoipa::path(get, path = "/v1/groups/{group}/members/{id}", tag = "groups",
-    params(("group" = String, Path, description = "The group's name."),
+    params(("group" = Name, Path, description = "The group's name."),
         ("id" = String, Path, description = "The member's id.")), responses(
     (status = 200, description = "The member.", body = Hosted),
     Problem,
@@ -216,7 +216,7 @@ pub(crate) async fn show(
 /// Records are given once, unless the member begins anew where the group has committed. Commit what
 /// was processed.
 #[utoipa::path(get, path = "/v1/groups/{group}/members/{id}/records", tag = "groups",
-    params(("group" = String, Path, description = "The group's name."),
+    params(("group" = Name, Path, description = "The group's name."),
         ("id" = String, Path, description = "The member's id."), PollQuery), responses(
     (status = 200, description = "Records.", body = Polled),
     Problem,
@@ -277,7 +277,7 @@ async fn gather(work: &mut Work, most: Most, mut wait: Duration) -> Result<()> {
 
 /// Commit what a member has processed.
 #[utoipa::path(post, path = "/v1/groups/{group}/members/{id}/commits", tag = "groups",
-    params(("group" = String, Path, description = "The group's name."),
+    params(("group" = Name, Path, description = "The group's name."),
         ("id" = String, Path, description = "The member's id.")), request_body = MemberCommits,
     responses(
     (status = 200, description = "What is committed in its partitions.", body = CommittedList),
@@ -293,6 +293,7 @@ pub(crate) async fn commit(
     let mut work = app.members.get(&group, &id)?.take()?;
     match commits.offsets {
         Some(offsets) => {
+            check_count(&offsets)?;
             let offsets = offsets.into_iter().map(OffsetCommit::from);
             work.consumer()?.commit_offsets(offsets).await?;
         }
@@ -322,7 +323,7 @@ async fn commit_given(work: &mut Work) -> Result<()> {
 
 /// Leave the group. What was not committed is given to others, or again.
 #[utoipa::path(delete, path = "/v1/groups/{group}/members/{id}", tag = "groups",
-    params(("group" = String, Path, description = "The group's name."),
+    params(("group" = Name, Path, description = "The group's name."),
         ("id" = String, Path, description = "The member's id.")), responses(
     (status = 204, description = "It has left."),
     Problem,

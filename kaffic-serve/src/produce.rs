@@ -5,6 +5,7 @@ use crate::app::{App, Shared};
 use crate::body;
 use crate::data::{Data, HeaderIn, RecordIn};
 use crate::extract::{InPath, Params};
+use crate::name::Name;
 use crate::problem::{Problem, Result};
 use crate::producers::{InUse, Key};
 use axum::Json;
@@ -53,13 +54,13 @@ pub(crate) struct RecordBatch {
     /// All records or none, next to each other in one partition, which has to be named.
     atomic: Option<bool>,
     /// Only if the first record gets this offset. Only with `atomic`.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(minimum = 0)]
     expected_offset: Option<i64>,
     /// A name, by which records with a sequence are written once, however often they are sent.
-    #[schema(min_length = 1, max_length = 249, pattern = "^[a-zA-Z0-9_-][a-zA-Z0-9._-]*$")]
+    #[schema(value_type = Option<Name>)]
     producer: Option<String>,
     /// The first record's sequence; each further record has the next one. Only with `producer`.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(minimum = 0)]
     sequence: Option<i64>,
 }
 
@@ -75,16 +76,16 @@ pub(crate) struct SingleRecord {
     /// Names and values that travel with the record.
     headers: Option<Vec<HeaderIn>>,
     /// Milliseconds since the Unix epoch; the time of arrival by default.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(minimum = 0)]
     timestamp: Option<i64>,
     /// The partition.
     #[schema(minimum = 0, maximum = 9999)]
     partition: Option<u32>,
     /// A name, by which a record with a sequence is written once, however often it is sent.
-    #[schema(min_length = 1, max_length = 249, pattern = "^[a-zA-Z0-9_-][a-zA-Z0-9._-]*$")]
+    #[schema(value_type = Option<Name>)]
     producer: Option<String>,
     /// The record's sequence. Only with `producer`.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(minimum = 0)]
     sequence: Option<i64>,
 }
 
@@ -109,13 +110,13 @@ pub(crate) struct ProduceQuery {
     #[param(minimum = 0, maximum = 9999)]
     pub(crate) partition: Option<u32>,
     /// The timestamp of a raw record, in Unix milliseconds.
-    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    #[param(minimum = 0)]
     pub(crate) timestamp: Option<i64>,
     /// A name, by which records with a sequence are written once, however often they are sent.
     #[param(min_length = 1, max_length = 249, pattern = "^[a-zA-Z0-9_-][a-zA-Z0-9._-]*$")]
     pub(crate) producer: Option<String>,
     /// The sequence of the raw record or of the first line. Only with `producer`.
-    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    #[param(minimum = 0)]
     pub(crate) sequence: Option<i64>,
 }
 
@@ -163,7 +164,7 @@ pub(crate) struct Plan {
 /// line, of any length, and `application/octet-stream` the bytes of one record's value, whose headers
 /// come as `Kaffic-Header-NAME: value`. Answers when all is durable.
 #[utoipa::path(post, path = "/v1/topics/{topic}/records", tag = "records",
-    params(("topic" = String, Path, description = "The topic's name."), ProduceQuery),
+    params(("topic" = Name, Path, description = "The topic's name."), ProduceQuery),
     request_body(content(
         (ProduceShape = "application/json"),
         (String = "application/x-ndjson"),

@@ -4,6 +4,7 @@ use crate::app::{App, Shared};
 use crate::data::{RecordOut, Show};
 use crate::extract::{InPath, Params};
 use crate::feed::{Feed, StreamQuery};
+use crate::name::Name;
 use crate::problem::{Problem, Result};
 use crate::runtime::timeout;
 use axum::extract::State;
@@ -26,7 +27,7 @@ const MOST_FROM_CLIENT: usize = 4 << 10;
 /// Each message is a JSON object with the `record` and the `position` behind it, from which another
 /// stream goes on. When something fails, a message with the `problem` comes, and the end.
 #[utoipa::path(get, path = "/v1/topics/{topic}/ws", tag = "records",
-    params(("topic" = String, Path, description = "The topic's name."), StreamQuery), responses(
+    params(("topic" = Name, Path, description = "The topic's name."), StreamQuery), responses(
     (status = 101, description = "The records, for ever, each as a message."),
     Problem,
 ))]

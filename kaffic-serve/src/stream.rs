@@ -5,6 +5,7 @@ use crate::app::{App, Shared};
 use crate::data::{RecordOut, Show};
 use crate::extract::{InPath, Params};
 use crate::feed::{Feed, StreamQuery};
+use crate::name::Name;
 use crate::problem::{Problem, Result};
 use crate::runtime::timeout;
 use axum::body::Body;
@@ -27,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// next in every partition. A stream that is cut off goes on where it was by `Last-Event-ID`, which
 /// browsers send by themselves. When something fails an event `error` says what, and the stream ends.
 #[utoipa::path(get, path = "/v1/topics/{topic}/stream", tag = "records",
-    params(("topic" = String, Path, description = "The topic's name."), StreamQuery,
+    params(("topic" = Name, Path, description = "The topic's name."), StreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event.",
             pattern = "^[0-9]{1,4}:[0-9]{1,15}$")), responses(
     (status = 200, description = "The records, for ever.", body = String,

@@ -3,6 +3,7 @@
 use crate::app::{App, Shared};
 use crate::body;
 use crate::extract::{InPath, Params};
+use crate::name::Name;
 use crate::problem::{Problem, Result};
 use axum::Json;
 use axum::body::Body;
@@ -23,7 +24,7 @@ const AT_ONCE: usize = 16;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTopic {
     /// Letters, digits, `.`, `_` and `-`.
-    #[schema(min_length = 1, max_length = 249, pattern = "^[a-zA-Z0-9_-][a-zA-Z0-9._-]*$")]
+    #[schema(value_type = Name)]
     name: String,
     /// Fixed for the topic's life.
     #[serde(default = "one")]
@@ -40,7 +41,7 @@ pub(crate) struct NewTopic {
     retention_ms: Option<Option<u64>>,
     /// How many bytes of a partition `kaffic trim` leaves.
     #[serde(default, deserialize_with = "named")]
-    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9007199254740991_u64)]
+    #[schema(value_type = Option<u64>, minimum = 0)]
     retention_bytes: Option<Option<u64>>,
     /// The codec of producers that choose none: `none`, `gzip`, `snappy`, `lz4` or `zstd`.
     #[serde(default, deserialize_with = "named")]
@@ -71,7 +72,7 @@ pub(crate) struct Settings {
     retention_ms: Option<Option<u64>>,
     /// How many bytes of a partition `kaffic trim` leaves.
     #[serde(default, deserialize_with = "named")]
-    #[schema(value_type = Option<u64>, minimum = 0, maximum = 9007199254740991_u64)]
+    #[schema(value_type = Option<u64>, minimum = 0)]
     retention_bytes: Option<Option<u64>>,
     /// The codec of producers that choose none: `none`, `gzip`, `snappy`, `lz4` or `zstd`.
     #[serde(default, deserialize_with = "named")]
@@ -103,7 +104,7 @@ fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 impl NewTopic {
-    fn config(&self) -> TopicConfig {
+    fn config(&self) -> Result<TopicConfig> {
         let settings = Settings {
             min_expiry_ms: self.min_expiry_ms,
             retention_ms: self.retention_ms,
@@ -111,12 +112,12 @@ impl NewTopic {
             compression: self.compression,
             max_record_bytes: self.max_record_bytes,
         };
-        TopicConfig::new().partitions(self.partitions).settings(settings.change())
+        Ok(TopicConfig::new().partitions(self.partitions).settings(settings.change()?))
     }
 }
 
 impl Settings {
-    fn change(&self) -> TopicChange {
+    fn change(&self) -> Result<TopicChange> {
         let mut change = TopicChange::new();
         if let Some(ms) = self.min_expiry_ms {
             let after = |ms| MinExpiry::After(Duration::from_millis(ms));
@@ -126,6 +127,9 @@ impl Settings {
             change = change.retention(ms.map(Duration::from_millis));
         }
         if let Some(bytes) = self.retention_bytes {
+            if bytes.is_some_and(|bytes| i64::try_from(bytes).is_err()) {
+                return Err(Problem::invalid("retention_bytes is beyond 64 bits"));
+            }
             change = change.retention_bytes(bytes);
         }
         if let Some(codec) = self.compression {
@@ -134,7 +138,7 @@ impl Settings {
         if let Some(bytes) = self.max_record_bytes {
             change = change.max_record_bytes(bytes);
         }
-        change
+        Ok(change)
     }
 }
 
@@ -227,7 +231,6 @@ pub(crate) struct OffsetQuery {
     #[param(minimum = 0, maximum = 9999)]
     partition: Option<u32>,
     /// Also the offset at this time, in Unix milliseconds.
-    #[param(minimum = 0, maximum = 9007199254740991_i64)]
     time: Option<i64>,
 }
 
@@ -243,7 +246,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<impl IntoResponse> {
     let new: NewTopic = body::json(&app, &headers, body).await?;
-    let topic = app.client.topics().create(&new.name, new.config()).await?;
+    let topic = app.client.topics().create(&new.name, new.config()?).await?;
     let location = [(header::LOCATION, format!("/v1/topics/{}", topic.name))];
     Ok((StatusCode::CREATED, location, Json(Topic::from(topic))))
 }
@@ -260,7 +263,7 @@ pub(crate) async fn list(State(app): Shared) -> Result<Json<TopicList>> {
 
 /// Describe a topic.
 #[utoipa::path(get, path = "/v1/topics/{topic}", tag = "topics",
-    params(("topic" = String, Path, description = "The topic's name.")), responses(
+    params(("topic" = Name, Path, description = "The topic's name.")), responses(
     (status = 200, description = "The topic.", body = Topic),
     Problem,
 ))]
@@ -273,7 +276,7 @@ pub(crate) async fn describe(
 
 /// Change settings of a topic.
 #[utoipa::path(patch, path = "/v1/topics/{topic}", tag = "topics",
-    params(("topic" = String, Path, description = "The topic's name.")),
+    params(("topic" = Name, Path, description = "The topic's name.")),
     request_body = Settings, responses(
     (status = 200, description = "The topic as it is now.", body = Topic),
     Problem,
@@ -285,14 +288,14 @@ pub(crate) async fn alter(
     body: Body,
 ) -> Result<Json<Topic>> {
     let settings: Settings = body::json(&app, &headers, body).await?;
-    let altered = app.client.topics().alter(&topic, settings.change()).await?;
+    let altered = app.client.topics().alter(&topic, settings.change()?).await?;
     app.producers.renew_topic(&topic);
     Ok(Json(altered.into()))
 }
 
 /// Delete a topic and its records.
 #[utoipa::path(delete, path = "/v1/topics/{topic}", tag = "topics",
-    params(("topic" = String, Path, description = "The topic's name.")), responses(
+    params(("topic" = Name, Path, description = "The topic's name.")), responses(
     (status = 200, description = "It is gone.", body = Deleted),
     Problem,
 ))]
@@ -311,7 +314,7 @@ pub(crate) async fn delete(
 
 /// The earliest and the end offset of every partition.
 #[utoipa::path(get, path = "/v1/topics/{topic}/offsets", tag = "topics",
-    params(("topic" = String, Path, description = "The topic's name."), OffsetQuery), responses(
+    params(("topic" = Name, Path, description = "The topic's name."), OffsetQuery), responses(
     (status = 200, description = "The offsets.", body = OffsetList),
     Problem,
 ))]
