@@ -1,6 +1,7 @@
 //! Reading bodies: bounded in size and time, each and all together.
 
 use crate::app::App;
+use crate::object::Object;
 use crate::problem::{Problem, Result};
 use crate::runtime::timeout;
 use axum::body::Body;
@@ -124,7 +125,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
 
 /// JSON with a sentence on what is wrong with it.
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
-    serde_json::from_slice(text).map_err(|error| {
+    serde_json::from_slice(text).map(|Object(parsed)| parsed).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body: {error}"))
     })
 }

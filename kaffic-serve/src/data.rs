@@ -1,6 +1,7 @@
 //! Keys, values and headers as JSON. Bytes that are UTF-8 are strings; all others, and any that one
 //! likes, are `{"base64": "…"}`; and what is JSON itself can be `{"json": …}`.
 
+use crate::object::objects;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -157,7 +158,7 @@ pub(crate) struct RecordIn {
     #[serde(default)]
     pub(crate) value: Option<Data>,
     /// Names and values that travel with the record.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub(crate) headers: Vec<HeaderIn>,
     /// Milliseconds since the Unix epoch; the time of arrival by default.
     #[serde(default)]

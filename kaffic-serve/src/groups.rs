@@ -4,6 +4,7 @@ use crate::app::Shared;
 use crate::body;
 use crate::extract::InPath;
 use crate::name::Name;
+use crate::object::objects;
 use crate::problem::{Problem, Result};
 use crate::start::reset;
 use axum::Json;
@@ -116,6 +117,7 @@ impl From<GroupDescription> for Group {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Commits {
+    #[serde(deserialize_with = "objects")]
     #[schema(max_items = 1000)]
     pub(crate) offsets: Vec<Commit>,
 }

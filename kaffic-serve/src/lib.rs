@@ -29,6 +29,7 @@ mod members;
 mod membership;
 mod metrics;
 mod name;
+mod object;
 mod openapi;
 mod parked;
 mod problem;

@@ -8,6 +8,7 @@ use crate::fetch::{most, shown, wait};
 use crate::groups::{Commit, CommittedList, check_count};
 use crate::members::Work;
 use crate::name::Name;
+use crate::object::maybe_objects;
 use crate::problem::{Problem, Result};
 use crate::reader::{Most, size};
 use crate::start::start;
@@ -128,7 +129,7 @@ pub(crate) struct Polled {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemberCommits {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_objects")]
     #[schema(max_items = 1000)]
     offsets: Option<Vec<Commit>>,
 }

@@ -6,6 +6,7 @@ use crate::body;
 use crate::data::{Data, HeaderIn, RecordIn};
 use crate::extract::{InPath, Params};
 use crate::name::Name;
+use crate::object::maybe_objects;
 use crate::problem::{Problem, Result};
 use crate::producers::{InUse, Key};
 use axum::Json;
@@ -28,6 +29,7 @@ const HEADER_PREFIX: &str = "kaffic-header-";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProduceBody {
+    #[serde(default, deserialize_with = "maybe_objects")]
     records: Option<Vec<RecordIn>>,
     #[serde(default)]
     atomic: bool,
@@ -36,6 +38,7 @@ struct ProduceBody {
     sequence: Option<i64>,
     key: Option<Data>,
     value: Option<Data>,
+    #[serde(default, deserialize_with = "maybe_objects")]
     headers: Option<Vec<HeaderIn>>,
     timestamp: Option<i64>,
     partition: Option<u32>,

@@ -38,6 +38,9 @@ async fn a_wrong_request_is_told_what_is_wrong() {
     {
         fails(&server.post(r, body).await, 400, "invalid_json");
     }
+    for body in [json!([null]), json!({ "records": [["k", "v"]] }), json!({ "headers": [["n"]] })] {
+        fails(&server.post(r, body).await, 400, "invalid_json");
+    }
     for query in [
         "offset=-1",
         "offset=x",
