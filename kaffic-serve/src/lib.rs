@@ -18,6 +18,7 @@
 mod app;
 mod body;
 mod config;
+mod console;
 mod data;
 mod extract;
 mod feed;
@@ -39,6 +40,7 @@ mod reader;
 mod router;
 mod runtime;
 mod server;
+mod sizes;
 mod socket;
 mod start;
 mod stream;

@@ -2,7 +2,9 @@
 
 use crate::app::{App, Shared};
 use crate::problem::{Problem, Result};
-use crate::{fetch, groups, health, membership, metrics, produce, socket, stream, topics};
+use crate::{
+    console, fetch, groups, health, membership, metrics, produce, sizes, socket, stream, topics,
+};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -21,6 +23,7 @@ fn paths() -> (OpenApiRouter<Arc<App>>, OpenApiRouter<Arc<App>>) {
         .routes(routes!(topics::create, topics::list))
         .routes(routes!(topics::describe, topics::alter, topics::delete))
         .routes(routes!(topics::offsets))
+        .routes(routes!(sizes::size))
         .routes(routes!(produce::produce))
         .routes(routes!(fetch::fetch))
         .routes(routes!(stream::stream))
@@ -51,6 +54,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(app), admit))
         .route_layer(from_fn_with_state(Arc::clone(app), authorise))
         .merge(open)
+        .merge(console::routes())
         .route("/openapi.json", get(described))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)

@@ -51,6 +51,44 @@ async fn a_topic_has_offsets() {
 }
 
 #[tokio::test]
+async fn a_topic_is_measured() {
+    let server = Served::on_disk().await;
+    server.topic("t", 1).await;
+    server.topic("t2", 1).await;
+    server.store("t2", &["of another topic"]).await;
+    let size = async || server.get("/v1/topics/t/size").await.1;
+    assert_eq!(size().await, json!({ "bytes": 0, "objects": 0, "complete": true }));
+    server.store("t", &["x".repeat(10_000).as_str()]).await;
+    let (bytes, objects) = (size().await["bytes"].as_u64(), size().await["objects"].as_u64());
+    assert!(bytes.unwrap() > 10_000 && bytes.unwrap() < 20_000 && objects.unwrap() > 0);
+    fails(&server.get("/v1/topics/x/size").await, 404, "topic_not_found");
+}
+
+#[tokio::test]
+async fn the_console_is_served_and_only_with_itself() {
+    let server = Served::start().await;
+    let get = async |path: &str| server.http.get(server.url(path)).send().await.unwrap();
+    let page = get("/").await;
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+    let page = page.text().await.unwrap();
+    let mut waiting = vec!["main.js".to_owned()];
+    let files = page.split("\"console/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    waiting.extend(files.map(str::to_owned));
+    let mut seen = Vec::new();
+    while let Some(file) = waiting.pop() {
+        let answer = get(&format!("/console/{file}")).await;
+        assert_eq!(answer.status(), 200, "{file}");
+        let text = answer.text().await.unwrap();
+        assert!(!text.contains("https://"), "{file} needs something from elsewhere");
+        let imports = text.split("from './").skip(1).map(|rest| rest.split('\'').next().unwrap());
+        waiting.extend(imports.map(str::to_owned).filter(|file| !seen.contains(file)));
+        seen.push(file);
+    }
+    assert!(seen.contains(&"value.js".to_owned()), "{seen:?}");
+}
+
+#[tokio::test]
 async fn the_server_tells_of_itself() {
     let server = Served::start().await;
     assert_eq!(server.get("/healthz").await.0, 200);
