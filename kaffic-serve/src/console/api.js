@@ -45,8 +45,9 @@ export async function post(path, body) {
 }
 
 // The records of a stream, until the signal. `EventSource` can't send a token, so this reads the
-// events itself, and goes on where it was when the connection breaks.
-export async function* follow(path, signal) {
+// events itself, and goes on where it was when the connection breaks. `opened` is told when what
+// comes from then on will be seen.
+export async function* follow(path, signal, opened) {
   let last = '';
   while (!signal.aborted) {
     try {
@@ -62,6 +63,7 @@ export async function* follow(path, signal) {
         for (const event of events.map(parse)) {
           last = event.id ?? last;
           if (event.event === 'error') throw new Problem(JSON.parse(event.data));
+          if (event.id && !event.data) opened();
           if (event.data) yield JSON.parse(event.data);
         }
       }

@@ -63,9 +63,10 @@ export function browser(path, described, left) {
   async function live(partitions, from, signal) {
     more.hidden = true;
     const query = `from=${encodeURIComponent(from)}&partitions=${partitions.join(',')}&show=base64`;
-    state.textContent = 'Following; the newest is on top.';
+    state.textContent = 'One moment…';
     let seen = 0;
-    for await (const record of follow(`${path}/stream?${query}`, signal)) {
+    const opened = () => { if (!seen) state.textContent = 'Following; the newest is on top.'; };
+    for await (const record of follow(`${path}/stream?${query}`, signal, opened)) {
       seen += 1;
       add([record], true);
       state.textContent = `Following; ${count(seen)} came. The newest is on top.`;
@@ -89,10 +90,11 @@ export function browser(path, described, left) {
     attempt(start);
   });
   attempt(start);
-  const head = ['Offset', 'Partition', 'Time (UTC)', 'Key', 'Value'];
+  const head = ['Offset', 'Partition', 'Time (UTC)', 'Key', 'Value']
+    .map((title, at) => el('th', { scope: 'col', class: at < 3 ? 'number' : null }, title));
   return el('div', {}, form, state,
     el('div', { class: 'scroll records', tabindex: 0, role: 'region', 'aria-label': 'Records' },
-      el('table', {}, el('thead', {}, el('tr', {}, head.map((title) => el('th', { scope: 'col' }, title)))), body)),
+      el('table', {}, el('thead', {}, el('tr', {}, head)), body)),
     el('p', {}, more));
 }
 
