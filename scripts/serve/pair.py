@@ -6,6 +6,7 @@ there once. A follower, whose stream is cut with its server, sees all of it too.
 
 import base64
 import json
+import os
 import pathlib
 import re
 import signal
@@ -26,14 +27,16 @@ class Pair:
 
     def __init__(self, kaffic, work, store, port):
         self.kaffic, self.work, self.store, self.port = kaffic, work, store, port
-        self.servers = {}
+        self.servers, self.nginx = {}, None
         config = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/serve.md").read_text(), re.S).group(1)
         for at, name in enumerate(["8000", "8080", "8081"]):
             config = config.replace(f"127.0.0.1:{name}", f"127.0.0.1:{port + at}")
         config = config.replace("TOKEN", "secret").replace("kaffic.users", f"{work}/users")
         (work / "users").write_text("shop:{PLAIN}s\nreader:{PLAIN}r\n")
+        # Its workers have to read the users' file, which is in a directory of whoever runs this.
+        user = "user root;" if os.geteuid() == 0 else ""
         (work / "nginx.conf").write_text(
-            f"daemon off; pid {work}/nginx.pid; error_log {work}/nginx.log; worker_processes 1;\n"
+            f"{user} daemon off; pid {work}/nginx.pid; error_log {work}/nginx.log; worker_processes 1;\n"
             f"events {{ worker_connections 512; }}\nhttp {{ access_log off; client_body_temp_path {work}/b;\n"
             f"proxy_temp_path {work}/p; fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u;\n"
             f"scgi_temp_path {work}/s;\n{config}\n}}\n")
@@ -50,16 +53,24 @@ class Pair:
         self.servers[number].wait()
 
     def __enter__(self):
+        try:
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def begin(self):
         self.start(1)
         self.start(2)
         self.nginx = subprocess.Popen(["nginx", "-c", str(self.work / "nginx.conf"), "-e", str(self.work / "nginx.log")])
         wait_for(lambda: self.request("GET", "/v1/topics", user="reader:r"))
-        return self
 
     def __exit__(self, *_):
-        for process in [self.nginx, *self.servers.values()]:
+        processes = [process for process in [self.nginx, *self.servers.values()] if process]
+        for process in processes:
             process.terminate()
-        for process in [self.nginx, *self.servers.values()]:
+        for process in processes:
             process.wait(60)
 
     def request(self, method, path, body=None, user="shop:s", headers=(), timeout=70):
