@@ -495,8 +495,22 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
    * ```
    */
   poll(options?: Abortable & { max?: number; timeoutMs?: number }): Promise<ConsumerRecord[]>;
-  /** The records; what was handed out counts as processed when the next is asked for and none waits here. */
-  records(options?: Abortable): AsyncIterableIterator<ConsumerRecord>;
+  /**
+   * The records, of which up to `max` (1000 at most) are fetched at a time. Those count as processed when the first
+   * after them is asked for.
+   *
+   * @example
+   * ```js
+   * const producer = await client.producer('orders');
+   * await producer.send({ value: 'a' });
+   * const consumer = client.consumer({ topics: ['orders'] });
+   * for await (const { value } of consumer.records({ max: 1, signal: AbortSignal.timeout(5000) })) {
+   *   assert.equal(String(value), 'a');
+   *   break;
+   * }
+   * ```
+   */
+  records(options?: Abortable & { max?: number }): AsyncIterableIterator<ConsumerRecord>;
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerRecord>;
   /**
    * A stream of the records, which reads nothing ahead. Destroying it leaves the consumer open.

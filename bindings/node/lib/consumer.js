@@ -67,7 +67,7 @@ class Consumer {
   }
 
   async #poll(max, timeoutMs, signal) {
-    if (!Number.isSafeInteger(max) || max < 1) throw unexpected('max', 'a whole number from 1', max);
+    checkMax(max);
     await this.#fetch(max, wait(timeoutMs, 'timeoutMs'), signal);
     const records = [];
     while (records.length < max) {
@@ -83,11 +83,12 @@ class Consumer {
   }
 
   /** Iterates over the records. Leaving the loop leaves the consumer open. */
-  records({ signal } = {}) {
+  records({ max = MOST, signal } = {}) {
     if (this.#closed) throw closedError('consumer');
+    checkMax(max);
     return {
       next: async () => {
-        const record = await this.#nextOrEnd(signal);
+        const record = await this.#nextOrEnd(max, signal);
         return record === null ? { done: true, value: undefined } : { done: false, value: record };
       },
       // What waits stays for the next loop or poll.
@@ -105,7 +106,7 @@ class Consumer {
       objectMode: true,
       highWaterMark: 0,
       read: () => {
-        this.#nextOrEnd(ending.signal).then((record) => stream.push(record), (error) => stream.destroy(error));
+        this.#nextOrEnd(MOST, ending.signal).then((record) => stream.push(record), (error) => stream.destroy(error));
       },
       destroy: (error, done) => {
         ending.abort();
@@ -116,23 +117,23 @@ class Consumer {
   }
 
   /** The next record; null once there are no more, or the consumer is closed. */
-  async #nextOrEnd(signal) {
+  async #nextOrEnd(max, signal) {
     try {
-      return await this.#next(signal);
+      return await this.#next(max, signal);
     } catch (error) {
       if (this.#closed && error.status === 'CLOSED') return null;
       throw error;
     }
   }
 
-  async #next(signal) {
+  async #next(max, signal) {
     for (;;) {
       this.#check();
       this.#signal?.throwIfAborted();
       signal?.throwIfAborted();
       const record = this.#batch?.take();
       if (record !== undefined) return record;
-      if (await this.#fetch(MOST, undefined, signal)) return null;
+      if (await this.#fetch(max, undefined, signal)) return null;
     }
   }
 
@@ -165,7 +166,7 @@ class Consumer {
     this.#polling = true;
     try {
       const left = this.#asking > 0 ? 0 : Math.max(0, until - performance.now());
-      const packed = await ask(() => this.#native.poll(max, left === Infinity ? null : left));
+      const packed = await ask(() => this.#native.poll(Math.min(max, MOST), left === Infinity ? null : left));
       this.#batch = new Batch(packed);
       return this.#batch;
     } finally {
@@ -352,6 +353,10 @@ class Consumer {
     this.#turns = turn.catch(() => {});
     return turn;
   }
+}
+
+function checkMax(max) {
+  if (!Number.isSafeInteger(max) || max < 1) throw unexpected('max', 'a whole number from 1', max);
 }
 
 /** What is to be read, as JSON; undefined if nothing is said. */
