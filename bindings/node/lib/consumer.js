@@ -6,7 +6,7 @@
 
 const { Readable } = require('node:stream');
 const { KafficError, ask, call, unexpected } = require('./errors.js');
-const { asyncDispose, closed, closedError, opened } = require('./lifecycle.js');
+const { abortable, asyncDispose, closed, closedError, opened } = require('./lifecycle.js');
 const { commits, int64, partition, place, positions, settings, string, wait } = require('./options.js');
 const { Batch } = require('./packed.js');
 
@@ -45,13 +45,13 @@ class Consumer {
     opened(this, 'a consumer');
   }
 
-  async subscribe(topics) {
+  async subscribe(topics, { signal } = {}) {
     const isPattern = topics instanceof RegExp || topics?.pattern !== undefined;
-    await this.#read(wanted(isPattern ? { pattern: topics.pattern ?? topics } : { topics }));
+    await this.#read(wanted(isPattern ? { pattern: topics.pattern ?? topics } : { topics }), signal);
   }
 
-  async assign(partitions) {
-    await this.#read(wanted({ partitions }));
+  async assign(partitions, { signal } = {}) {
+    await this.#read(wanted({ partitions }), signal);
   }
 
   poll({ max = MOST, timeoutMs, signal } = {}) {
@@ -186,9 +186,9 @@ class Consumer {
     if (this.#polling) this.#native.wake();
   }
 
-  async seek(topic, number, to) {
+  async seek(topic, number, to, { signal } = {}) {
     const [name, at, where] = [string(topic, 'a topic'), partition(number), place(to)];
-    await this.#interrupt(async () => {
+    await this.#interrupt(signal, async () => {
       await ask(() => this.#native.seek(name, at, where));
       this.#batch?.drop(name, at);
     });
@@ -196,7 +196,7 @@ class Consumer {
 
   async pause(topic, number) {
     const [name, at] = [string(topic, 'a topic'), partition(number)];
-    await this.#interrupt(async () => {
+    await this.#interrupt(undefined, async () => {
       const first = this.#waiting().get(keyOf({ topic: name, partition: at }));
       if (first !== undefined) await ask(() => this.#native.seek(name, at, place(first.offset)));
       await ask(() => this.#native.pause(name, at, true));
@@ -206,19 +206,19 @@ class Consumer {
 
   async resume(topic, number) {
     const [name, at] = [string(topic, 'a topic'), partition(number)];
-    await this.#interrupt(() => ask(() => this.#native.pause(name, at, false)));
+    await this.#interrupt(undefined, () => ask(() => this.#native.pause(name, at, false)));
   }
 
   async positions() {
-    return this.#interrupt(() => this.#positions());
+    return this.#interrupt(undefined, () => this.#positions());
   }
 
-  async endOffsets() {
-    return this.#interrupt(async () => positions(read(await ask(() => this.#native.endOffsets()))));
+  async endOffsets({ signal } = {}) {
+    return this.#interrupt(signal, async () => positions(read(await ask(() => this.#native.endOffsets()))));
   }
 
-  async lag() {
-    return this.#interrupt(async () => {
+  async lag({ signal } = {}) {
+    return this.#interrupt(signal, async () => {
       const ends = positions(read(await ask(() => this.#native.endOffsets())));
       const at = new Map((await this.#positions()).map((position) => [keyOf(position), position.offset]));
       return ends.map(({ topic, partition, offset }) => {
@@ -228,9 +228,9 @@ class Consumer {
     });
   }
 
-  async commit(offsets) {
+  async commit(offsets, { signal } = {}) {
     const given = offsets === undefined ? undefined : commits(offsets);
-    await this.#interrupt(async () => {
+    await this.#interrupt(signal, async () => {
       if (given !== undefined) return ask(() => this.#native.commit(given));
       const waits = this.#waiting().size > 0;
       this.#batch?.touched().forEach((partition) => this.#touched.add(partition));
@@ -245,16 +245,16 @@ class Consumer {
   }
 
   async committed() {
-    return this.#interrupt(async () => positions(read(await ask(() => this.#native.committed()))));
+    return this.#interrupt(undefined, async () => positions(read(await ask(() => this.#native.committed()))));
   }
 
   async memberName() {
-    return this.#interrupt(async () => read(await ask(() => this.#native.memberName())));
+    return this.#interrupt(undefined, async () => read(await ask(() => this.#native.memberName())));
   }
 
   async isFinished() {
     if (this.#closed) return true;
-    return this.#interrupt(async () => {
+    return this.#interrupt(undefined, async () => {
       if (this.#waiting().size > 0) return false;
       return read(await ask(() => this.#native.isFinished()));
     });
@@ -307,8 +307,8 @@ class Consumer {
     this.#batch = undefined;
   }
 
-  async #read(wanted) {
-    await this.#interrupt(async () => {
+  async #read(wanted, signal) {
+    await this.#interrupt(signal, async () => {
       await this.#rewind();
       this.#touched.clear();
       this.#wanted = wanted;
@@ -330,12 +330,14 @@ class Consumer {
   }
 
   /** Does something between polls, once a poll that waits has stepped back. */
-  #interrupt(work, reads = true) {
-    return this.#step(async () => {
+  async #interrupt(signal, work, reads = true) {
+    signal?.throwIfAborted();
+    const done = this.#step(async () => {
       this.#check();
       if (reads) await this.#readWanted();
       return work();
     });
+    return abortable(done, signal);
   }
 
   async #step(work) {
