@@ -213,3 +213,32 @@ test('a signal ends every wait for the store', limit, async (t) => {
   assert.equal(await failure(examined), reason);
   assert.equal((await failure(client.verify('t', { signal: 'stop' }))).code, 'ERR_KAFFIC_INVALID_ARGUMENT');
 });
+
+test('a member of a group ends with its thread', limit, async (t) => {
+  const { stdout } = await run(`
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    const store = ${JSON.stringify(`file://${folder(t)}`)};
+    const options = "{ topics: ['t'], group: 'g', sessionTimeout: '6s', heartbeatInterval: '1s' }";
+    const program = \`
+      import { parentPort } from 'node:worker_threads';
+      import { connect } from ${JSON.stringify(INDEX)};
+      const client = await connect('\${store}');
+      await client.topics.ensure('t');
+      const consumer = client.consumer(\${options});
+      await consumer.poll({ timeoutMs: 1 });
+      parentPort.postMessage(await consumer.memberName());
+      await consumer.poll();\`;
+    const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(program)));
+    const [name] = await once(worker, 'message');
+    await worker.terminate();
+    const other = (await connect(store)).consumer(eval('(' + options + ')'));
+    const there = await connect(store);
+    for (let gone = false; !gone; ) {
+      await other.poll({ timeoutMs: 500 });
+      gone = !(await there.groups.describe('g')).members.some((member) => member.name === name);
+    }
+    await other.close();
+    console.log('gone');`);
+  assert.equal(stdout, 'gone\n');
+});
