@@ -3,13 +3,14 @@
 // 1 KiB records to one partition by default, in a folder of /tmp. With --leak: a million records and more in and out,
 // and the memory after each round.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { connect } from './index.mjs';
+import { remove } from './test/support.mjs';
 
 const { values: given } = parseArgs({
   options: {
@@ -157,5 +158,5 @@ try {
   if (process.platform === 'linux') await round('turns', turns);
 } finally {
   await client.close();
-  if (folder !== undefined) rmSync(folder, { recursive: true, maxRetries: 20 });
+  if (folder !== undefined) await remove(folder);
 }

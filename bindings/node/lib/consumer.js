@@ -5,6 +5,7 @@
 // a poll and its records.
 
 const { Readable } = require('node:stream');
+const { setImmediate: turn } = require('node:timers/promises');
 const { KafficError, ask, call, unexpected } = require('./errors.js');
 const { abortable, asyncDispose, closed, closedError, opened } = require('./lifecycle.js');
 const { commits, int64, partition, place, positions, settings, string, wait } = require('./options.js');
@@ -12,6 +13,8 @@ const { Batch } = require('./packed.js');
 
 /** The most records that one crossing may bring. */
 const MOST = 1000;
+/** After so many ms a loop over what is there already lets the event loop turn. */
+const TURN_MS = 8;
 
 const read = (json) => JSON.parse(json);
 const keyOf = ({ topic, partition }) => `${partition}:${topic}`;
@@ -28,6 +31,8 @@ class Consumer {
   #turns = Promise.resolve();
   #asking = 0;
   #polling = false;
+  /** When the event loop is known to have turned last. */
+  #turnedAt = 0;
   #woken = false;
   #closed = false;
   #closing;
@@ -131,6 +136,11 @@ class Consumer {
       this.#check();
       this.#signal?.throwIfAborted();
       signal?.throwIfAborted();
+      if (this.#batch?.left > 0 && performance.now() - this.#turnedAt > TURN_MS) {
+        await turn();
+        this.#turnedAt = performance.now();
+        continue;
+      }
       const record = this.#batch?.take();
       if (record !== undefined) return record;
       if (await this.#fetch(max, undefined, signal)) return null;
@@ -168,6 +178,7 @@ class Consumer {
       const left = this.#asking > 0 ? 0 : Math.max(0, until - performance.now());
       const packed = await ask(() => this.#native.poll(Math.min(max, MOST), left === Infinity ? null : left));
       this.#batch = new Batch(packed);
+      this.#turnedAt = performance.now();
       return this.#batch;
     } finally {
       this.#polling = false;

@@ -110,6 +110,24 @@ test('a loop fetches as many at a time as it is told', async (t) => {
   assert.ok(calls.length >= 2 && calls.every((max) => max === 2), `${calls}`);
 });
 
+test('the event loop turns while a loop takes long over what it has', async (t) => {
+  const client = await memory(t);
+  await produce(client, ['a', 'b', 'c', 'd']);
+  const poll = t.mock.method(native.NativeConsumer.prototype, 'poll');
+  const turns = [];
+  let seen = 0;
+  for await (const _ of client.consumer({ topics: ['t'] })) {
+    const begun = performance.now();
+    while (performance.now() - begun < 20);
+    setImmediate(() => turns.push(seen));
+    seen += 1;
+    if (seen === 4) break;
+  }
+  // All came at once, and yet there were turns between them.
+  assert.equal(poll.mock.callCount(), 1);
+  assert.deepEqual(turns, [1, 2, 3]);
+});
+
 test('a poll ends when its time is over', async (t) => {
   const client = await memory(t);
   const consumer = client.consumer({ topics: ['t'] });
