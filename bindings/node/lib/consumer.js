@@ -92,9 +92,13 @@ class Consumer {
     if (this.#closed) throw closedError('consumer');
     checkMax(max);
     return {
-      next: async () => {
-        const record = await this.#nextOrEnd(max, signal);
-        return record === null ? { done: true, value: undefined } : { done: false, value: record };
+      next: () => {
+        // Most are there already, and cost no more than this.
+        const record = this.#atHand(signal);
+        if (record !== undefined) return Promise.resolve({ done: false, value: record });
+        return this.#nextOrEnd(max, signal).then((record) =>
+          record === null ? { done: true, value: undefined } : { done: false, value: record },
+        );
       },
       // What waits stays for the next loop or poll.
       return: async () => ({ done: true, value: undefined }),
@@ -121,6 +125,16 @@ class Consumer {
     return stream;
   }
 
+  #isTurnDue() {
+    return performance.now() - this.#turnedAt > TURN_MS;
+  }
+
+  /** A record that waits, unless there is something else to be done first. */
+  #atHand(signal) {
+    const ended = this.#closed || this.#signal?.aborted || signal?.aborted;
+    return ended || this.#isTurnDue() ? undefined : this.#batch?.take();
+  }
+
   /** The next record; null once there are no more, or the consumer is closed. */
   async #nextOrEnd(max, signal) {
     try {
@@ -136,7 +150,7 @@ class Consumer {
       this.#check();
       this.#signal?.throwIfAborted();
       signal?.throwIfAborted();
-      if (this.#batch?.left > 0 && performance.now() - this.#turnedAt > TURN_MS) {
+      if (this.#batch?.left > 0 && this.#isTurnDue()) {
         await turn();
         this.#turnedAt = performance.now();
         continue;
