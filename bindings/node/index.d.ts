@@ -10,17 +10,33 @@
  */
 
 import { Readable, Writable } from 'node:stream';
+import {
+  Adoption,
+  Compaction,
+  Deletion,
+  Examination,
+  GroupDescription,
+  GroupListing,
+  Metrics,
+  Removal,
+  TopicDescription,
+  Verification,
+} from './reports.js';
+
+export * from './reports.js';
 
 /**
  * Settings by name, as docs/configuration.md lists them, in camelCase or as they are there: `maxInFlightBytes` or
  * `max_in_flight_bytes`. Times and sizes are text with a unit: `'5ms'`, `'64KiB'`.
  */
-export type Settings = Record<string, string | number | bigint | boolean | undefined>;
+export interface Settings extends Abortable {
+  [name: string]: string | number | bigint | boolean | AbortSignal | undefined;
+}
 
 /** Bytes, or text that is written as UTF-8. */
 export type Bytes = string | ArrayBufferView | ArrayBuffer;
 
-/** Ends a wait: the promise is rejected with the signal's reason. */
+/** Ends a wait: the promise is rejected with the signal's reason. What was begun may still be done. */
 export interface Abortable {
   signal?: AbortSignal | undefined;
 }
@@ -200,7 +216,12 @@ export class Client implements AsyncDisposable {
    * assert.equal(await client.offset('orders', 0, new Date(0)), 0n);
    * ```
    */
-  offset(topic: string, partition: number, at: string | Date | { timestamp: number | Date }): Promise<bigint>;
+  offset(
+    topic: string,
+    partition: number,
+    at: string | Date | { timestamp: number | Date },
+    options?: Abortable,
+  ): Promise<bigint>;
   /**
    * Reads everything in a topic and says what is wrong.
    *
@@ -210,7 +231,7 @@ export class Client implements AsyncDisposable {
    * assert.deepEqual([records, issues], [0, []]);
    * ```
    */
-  verify(topic: string): Promise<Verification>;
+  verify(topic: string, options?: Abortable): Promise<Verification>;
   /**
    * Joins small batches, as is done in the background too.
    *
@@ -220,7 +241,7 @@ export class Client implements AsyncDisposable {
    * assert.equal(compacted, 0);
    * ```
    */
-  compact(topic: string): Promise<Compaction>;
+  compact(topic: string, options?: Abortable): Promise<Compaction>;
   /**
    * Removes a topic's oldest records: by its retention, or by what is said here. No record goes that is younger than
    * the topic's `minExpiry`.
@@ -241,7 +262,7 @@ export class Client implements AsyncDisposable {
    * assert.deepEqual(ended, []);
    * ```
    */
-  adopt(topic: string, options?: { dryRun?: boolean }): Promise<Adoption>;
+  adopt(topic: string, options?: Abortable & { dryRun?: boolean }): Promise<Adoption>;
   /**
    * Tries on the store what kaffic rests on, and measures it.
    *
@@ -251,7 +272,7 @@ export class Client implements AsyncDisposable {
    * assert.ok(usable);
    * ```
    */
-  examine(): Promise<Examination>;
+  examine(options?: Abortable): Promise<Examination>;
   /**
    * What was asked of the store so far.
    *
@@ -286,9 +307,9 @@ export interface Topics {
   /** Creates it if there is none of that name; an existing one stays as it is. */
   ensure(name: string, config?: Settings): Promise<TopicDescription>;
   alter(name: string, change: Settings): Promise<TopicDescription>;
-  describe(name: string): Promise<TopicDescription>;
-  list(): Promise<TopicDescription[]>;
-  delete(name: string): Promise<Deletion>;
+  describe(name: string, options?: Abortable): Promise<TopicDescription>;
+  list(options?: Abortable): Promise<TopicDescription[]>;
+  delete(name: string, options?: Abortable): Promise<Deletion>;
 }
 
 /**
@@ -306,19 +327,19 @@ export interface Topics {
  * ```
  */
 export interface Groups {
-  list(): Promise<GroupListing[]>;
-  describe(name: string): Promise<GroupDescription>;
-  committed(name: string): Promise<CommittedOffset[]>;
+  list(options?: Abortable): Promise<GroupListing[]>;
+  describe(name: string, options?: Abortable): Promise<GroupDescription>;
+  committed(name: string, options?: Abortable): Promise<CommittedOffset[]>;
   /** Commits offsets of a group that has no members now. */
-  commit(name: string, offsets: readonly OffsetCommit[]): Promise<void>;
+  commit(name: string, offsets: readonly OffsetCommit[], options?: Abortable): Promise<void>;
   /** Sets a group's offsets in a topic; `{ shift }` goes so many on or back. Returns what they are then. */
   reset(
     name: string,
     topic: string,
     to: Place | { shift: number | bigint },
-    options?: { partitions?: readonly number[]; dryRun?: boolean },
+    options?: Abortable & { partitions?: readonly number[]; dryRun?: boolean },
   ): Promise<CommittedOffset[]>;
-  delete(name: string): Promise<void>;
+  delete(name: string, options?: Abortable): Promise<void>;
 }
 
 /**
@@ -458,7 +479,10 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
    * await consumer.subscribe(/ord.+/);
    * ```
    */
-  subscribe(topics: string | readonly string[] | RegExp | { pattern: string | RegExp }): Promise<void>;
+  subscribe(
+    topics: string | readonly string[] | RegExp | { pattern: string | RegExp },
+    options?: Abortable,
+  ): Promise<void>;
   /**
    * Says which partitions are read, in place of what was read before.
    *
@@ -469,7 +493,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
    * assert.equal((await consumer.positions()).length, 2);
    * ```
    */
-  assign(partitions: readonly Assignment[]): Promise<void>;
+  assign(partitions: readonly Assignment[], options?: Abortable): Promise<void>;
   /**
    * Up to `max` records (1000 at most). Waits for the first for `timeoutMs`, or for as long as it takes. None if the
    * time ran out, or if the consumer is finished. What it returns counts as processed at the next poll.
@@ -481,8 +505,22 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
    * ```
    */
   poll(options?: Abortable & { max?: number; timeoutMs?: number }): Promise<ConsumerRecord[]>;
-  /** The records; what was handed out counts as processed when the next is asked for and none waits here. */
-  records(options?: Abortable): AsyncIterableIterator<ConsumerRecord>;
+  /**
+   * The records, of which up to `max` (1000 at most) are fetched at a time. Those count as processed when the first
+   * after them is asked for.
+   *
+   * @example
+   * ```js
+   * const producer = await client.producer('orders');
+   * await producer.send({ value: 'a' });
+   * const consumer = client.consumer({ topics: ['orders'] });
+   * for await (const { value } of consumer.records({ max: 1, signal: AbortSignal.timeout(5000) })) {
+   *   assert.equal(String(value), 'a');
+   *   break;
+   * }
+   * ```
+   */
+  records(options?: Abortable & { max?: number }): AsyncIterableIterator<ConsumerRecord>;
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerRecord>;
   /**
    * A stream of the records, which reads nothing ahead. Destroying it leaves the consumer open.
@@ -509,7 +547,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
    * await consumer.seek('orders', 2, 0n);
    * ```
    */
-  seek(topic: string, partition: number, to: Place): Promise<void>;
+  seek(topic: string, partition: number, to: Place, options?: Abortable): Promise<void>;
   /** Stops delivering a partition. */
   pause(topic: string, partition: number): Promise<void>;
   /** Delivers it again, from where it was. */
@@ -517,11 +555,11 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
   /** The offsets of the next records to be handed out. */
   positions(): Promise<Position[]>;
   /** The offsets that the next records to be written will get. */
-  endOffsets(): Promise<Position[]>;
+  endOffsets(options?: Abortable): Promise<Position[]>;
   /** How many offsets lie between the two. */
-  lag(): Promise<(TopicPartition & { lag: bigint })[]>;
+  lag(options?: Abortable): Promise<(TopicPartition & { lag: bigint })[]>;
   /** Commits these offsets, or those of everything that was handed out. */
-  commit(offsets?: readonly OffsetCommit[]): Promise<void>;
+  commit(offsets?: readonly OffsetCommit[], options?: Abortable): Promise<void>;
   /** What is committed in the partitions that it has. */
   committed(): Promise<CommittedOffset[]>;
   /** Its name in its group; null where it is in none. */
@@ -534,94 +572,4 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
    */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-export interface TopicDescription {
-  name: string;
-  partitions: number;
-  incarnation: number;
-  /** Null is never. */
-  minExpiryMs: number | null;
-  retentionMs: number | null;
-  retentionBytes: number | null;
-  compression: string | null;
-  maxRecordBytes: number;
-  createdMs: number;
-}
-
-/** What was removed, and what is left for later. */
-export interface Deletion {
-  removed: number;
-  remaining: number;
-  removableAtMs: number | null;
-}
-
-export interface Removal extends Deletion {
-  removedBytes: number;
-}
-
-export interface Compaction extends Deletion {
-  compacted: number;
-  already: number;
-  left: number;
-  segments: number;
-  segmentBytes: number;
-}
-
-export interface Verification {
-  records: number;
-  batches: number;
-  bytes: number;
-  gaps: number;
-  issues: { partition: number; object: string; problem: string }[];
-}
-
-export interface Adoption {
-  ended: { partition: number; block: number; slots: number; missing: number; nextOffset: bigint }[];
-  leftAlone: number;
-}
-
-export interface Examination {
-  usable: boolean;
-  checks: { name: string; result: 'passed' | 'failed'; detail: string }[];
-  clockOffSeconds: number;
-  putSmallMs: number;
-  putLargeMs: number;
-  getSmallMs: number;
-  getLargeMs: number;
-}
-
-export interface GroupListing {
-  name: string;
-  members: number;
-  generation: number;
-}
-
-export interface GroupDescription {
-  name: string;
-  generation: number;
-  assignor: string;
-  members: {
-    name: string;
-    static: boolean;
-    topics: string[];
-    partitions: number;
-    sessionTimeoutMs: number;
-    joinedMs: number;
-  }[];
-  partitions: {
-    topic: string;
-    partition: number;
-    owner: string | null;
-    committed: bigint | null;
-    metadata: string | null;
-    end: bigint;
-    lag: bigint | null;
-  }[];
-}
-
-export interface Metrics {
-  requests: { put: number; get: number; list: number; delete: number };
-  putBytes: number;
-  getBytes: number;
 }

@@ -2,8 +2,8 @@
 // A client: the way to producers, consumers, topics, groups and upkeep.
 
 const { ask, call, invalid } = require('./errors.js');
-const { asyncDispose, closedError } = require('./lifecycle.js');
-const { answer, commits, partition, place, positions, settings, string } = require('./options.js');
+const { abortable, asyncDispose, closedError } = require('./lifecycle.js');
+const { answer, commits, partition, place, positions, string, withSignal } = require('./options.js');
 const native = require('./native.js');
 const { Consumer } = require('./consumer.js');
 const { Producer } = require('./producer.js');
@@ -24,14 +24,14 @@ class Topics {
   alter(name, change) {
     return this.#ask('topics.alter', [string(name, 'a topic')], change);
   }
-  describe(name) {
-    return this.#ask('topics.describe', [string(name, 'a topic')]);
+  describe(name, options) {
+    return this.#ask('topics.describe', [string(name, 'a topic')], options);
   }
-  list() {
-    return this.#ask('topics.list', []);
+  list(options) {
+    return this.#ask('topics.list', [], options);
   }
-  delete(name) {
-    return this.#ask('topics.delete', [string(name, 'a topic')]);
+  delete(name, options) {
+    return this.#ask('topics.delete', [string(name, 'a topic')], options);
   }
 }
 
@@ -40,24 +40,25 @@ class Groups {
   constructor(ask) {
     this.#ask = ask;
   }
-  list() {
-    return this.#ask('groups.list', []);
+  list(options) {
+    return this.#ask('groups.list', [], options);
   }
-  describe(name) {
-    return this.#ask('groups.describe', [string(name, 'a group')]);
+  describe(name, options) {
+    return this.#ask('groups.describe', [string(name, 'a group')], options);
   }
-  async committed(name) {
-    return positions(await this.#ask('groups.committed', [string(name, 'a group')]));
+  async committed(name, options) {
+    return positions(await this.#ask('groups.committed', [string(name, 'a group')], options));
   }
-  commit(name, offsets) {
-    return this.#ask('groups.commit', [string(name, 'a group'), commits(offsets)]);
+  commit(name, offsets, options) {
+    return this.#ask('groups.commit', [string(name, 'a group'), commits(offsets)], options);
   }
-  async reset(name, topic, to, { partitions = [], dryRun = false } = {}) {
+  async reset(name, topic, to, { partitions = [], dryRun = false, ...options } = {}) {
     const words = [string(name, 'a group'), string(topic, 'a topic'), place(to), String(dryRun)];
-    return positions(await this.#ask('groups.reset', [...words, ...partitions.map((at) => String(partition(at)))]));
+    words.push(...partitions.map((at) => String(partition(at))));
+    return positions(await this.#ask('groups.reset', words, options));
   }
-  delete(name) {
-    return this.#ask('groups.delete', [string(name, 'a group')]);
+  delete(name, options) {
+    return this.#ask('groups.delete', [string(name, 'a group')], options);
   }
 }
 
@@ -77,7 +78,10 @@ class Client {
   async producer(topic, options) {
     this.#check();
     const name = string(topic, 'a topic');
-    return this.#track(new Producer(await ask(() => this.#native.producer(name, settings(options))), name));
+    const { signal, pairs } = withSignal(options);
+    signal?.throwIfAborted();
+    const made = await abortable(ask(() => this.#native.producer(name, pairs)), signal);
+    return this.#track(new Producer(made, name));
   }
 
   consumer(options) {
@@ -85,28 +89,29 @@ class Client {
     return this.#track(new Consumer(this.#native, options));
   }
 
-  async offset(topic, number, at) {
-    return BigInt(await this.#ask('offset', [string(topic, 'a topic'), String(partition(number)), place(at)]));
+  async offset(topic, number, at, options) {
+    const words = [string(topic, 'a topic'), String(partition(number)), place(at)];
+    return BigInt(await this.#ask('offset', words, options));
   }
 
-  async verify(topic) {
-    return this.#ask('verify', [string(topic, 'a topic')]);
+  async verify(topic, options) {
+    return this.#ask('verify', [string(topic, 'a topic')], options);
   }
 
-  async compact(topic) {
-    return this.#ask('compact', [string(topic, 'a topic')]);
+  async compact(topic, options) {
+    return this.#ask('compact', [string(topic, 'a topic')], options);
   }
 
   async trim(topic, options) {
     return this.#ask('trim', [string(topic, 'a topic')], options);
   }
 
-  async adopt(topic, { dryRun = false } = {}) {
-    return this.#ask('adopt', [string(topic, 'a topic'), String(dryRun)]);
+  async adopt(topic, { dryRun = false, ...options } = {}) {
+    return this.#ask('adopt', [string(topic, 'a topic'), String(dryRun)], options);
   }
 
-  async examine() {
-    return this.#ask('examine', []);
+  async examine(options) {
+    return this.#ask('examine', [], options);
   }
 
   metrics() {
@@ -133,7 +138,9 @@ class Client {
 
   async #ask(what, words, given) {
     this.#check();
-    return answer(await ask(() => this.#native.ask(what, words, settings(given))));
+    const { signal, pairs } = withSignal(given);
+    signal?.throwIfAborted();
+    return answer(await abortable(ask(() => this.#native.ask(what, words, pairs)), signal));
   }
 
   #track(made) {
@@ -146,7 +153,9 @@ class Client {
 /** Connects to a store. */
 async function connect(url, options) {
   const store = url instanceof URL ? url.href : string(url, 'the URL');
-  return new Client(await ask(() => native.connect(store, settings(options, 'the options'))));
+  const { signal, pairs } = withSignal(options, 'the options');
+  signal?.throwIfAborted();
+  return new Client(await abortable(ask(() => native.connect(store, pairs)), signal));
 }
 
 /** Says who gets log lines. */

@@ -5,13 +5,16 @@
 // a poll and its records.
 
 const { Readable } = require('node:stream');
+const { setImmediate: turn } = require('node:timers/promises');
 const { KafficError, ask, call, unexpected } = require('./errors.js');
-const { asyncDispose, closed, closedError, opened } = require('./lifecycle.js');
+const { abortable, asyncDispose, closed, closedError, opened } = require('./lifecycle.js');
 const { commits, int64, partition, place, positions, settings, string, wait } = require('./options.js');
 const { Batch } = require('./packed.js');
 
 /** The most records that one crossing may bring. */
 const MOST = 1000;
+/** After so many ms a loop over what is there already lets the event loop turn. */
+const TURN_MS = 8;
 
 const read = (json) => JSON.parse(json);
 const keyOf = ({ topic, partition }) => `${partition}:${topic}`;
@@ -28,6 +31,8 @@ class Consumer {
   #turns = Promise.resolve();
   #asking = 0;
   #polling = false;
+  /** When the event loop is known to have turned last. */
+  #turnedAt = 0;
   #woken = false;
   #closed = false;
   #closing;
@@ -45,13 +50,13 @@ class Consumer {
     opened(this, 'a consumer');
   }
 
-  async subscribe(topics) {
+  async subscribe(topics, { signal } = {}) {
     const isPattern = topics instanceof RegExp || topics?.pattern !== undefined;
-    await this.#read(wanted(isPattern ? { pattern: topics.pattern ?? topics } : { topics }));
+    await this.#read(wanted(isPattern ? { pattern: topics.pattern ?? topics } : { topics }), signal);
   }
 
-  async assign(partitions) {
-    await this.#read(wanted({ partitions }));
+  async assign(partitions, { signal } = {}) {
+    await this.#read(wanted({ partitions }), signal);
   }
 
   poll({ max = MOST, timeoutMs, signal } = {}) {
@@ -67,7 +72,7 @@ class Consumer {
   }
 
   async #poll(max, timeoutMs, signal) {
-    if (!Number.isSafeInteger(max) || max < 1) throw unexpected('max', 'a whole number from 1', max);
+    checkMax(max);
     await this.#fetch(max, wait(timeoutMs, 'timeoutMs'), signal);
     const records = [];
     while (records.length < max) {
@@ -83,12 +88,17 @@ class Consumer {
   }
 
   /** Iterates over the records. Leaving the loop leaves the consumer open. */
-  records({ signal } = {}) {
+  records({ max = MOST, signal } = {}) {
     if (this.#closed) throw closedError('consumer');
+    checkMax(max);
     return {
-      next: async () => {
-        const record = await this.#nextOrEnd(signal);
-        return record === null ? { done: true, value: undefined } : { done: false, value: record };
+      next: () => {
+        // Most are there already, and cost no more than this.
+        const record = this.#atHand(signal);
+        if (record !== undefined) return Promise.resolve({ done: false, value: record });
+        return this.#nextOrEnd(max, signal).then((record) =>
+          record === null ? { done: true, value: undefined } : { done: false, value: record },
+        );
       },
       // What waits stays for the next loop or poll.
       return: async () => ({ done: true, value: undefined }),
@@ -105,7 +115,7 @@ class Consumer {
       objectMode: true,
       highWaterMark: 0,
       read: () => {
-        this.#nextOrEnd(ending.signal).then((record) => stream.push(record), (error) => stream.destroy(error));
+        this.#nextOrEnd(MOST, ending.signal).then((record) => stream.push(record), (error) => stream.destroy(error));
       },
       destroy: (error, done) => {
         ending.abort();
@@ -115,24 +125,39 @@ class Consumer {
     return stream;
   }
 
+  #isTurnDue() {
+    return performance.now() - this.#turnedAt > TURN_MS;
+  }
+
+  /** A record that waits, unless there is something else to be done first. */
+  #atHand(signal) {
+    const ended = this.#closed || this.#signal?.aborted || signal?.aborted;
+    return ended || this.#isTurnDue() ? undefined : this.#batch?.take();
+  }
+
   /** The next record; null once there are no more, or the consumer is closed. */
-  async #nextOrEnd(signal) {
+  async #nextOrEnd(max, signal) {
     try {
-      return await this.#next(signal);
+      return await this.#next(max, signal);
     } catch (error) {
       if (this.#closed && error.status === 'CLOSED') return null;
       throw error;
     }
   }
 
-  async #next(signal) {
+  async #next(max, signal) {
     for (;;) {
       this.#check();
       this.#signal?.throwIfAborted();
       signal?.throwIfAborted();
+      if (this.#batch?.left > 0 && this.#isTurnDue()) {
+        await turn();
+        this.#turnedAt = performance.now();
+        continue;
+      }
       const record = this.#batch?.take();
       if (record !== undefined) return record;
-      if (await this.#fetch(MOST, undefined, signal)) return null;
+      if (await this.#fetch(max, undefined, signal)) return null;
     }
   }
 
@@ -165,8 +190,9 @@ class Consumer {
     this.#polling = true;
     try {
       const left = this.#asking > 0 ? 0 : Math.max(0, until - performance.now());
-      const packed = await ask(() => this.#native.poll(max, left === Infinity ? null : left));
+      const packed = await ask(() => this.#native.poll(Math.min(max, MOST), left === Infinity ? null : left));
       this.#batch = new Batch(packed);
+      this.#turnedAt = performance.now();
       return this.#batch;
     } finally {
       this.#polling = false;
@@ -185,9 +211,9 @@ class Consumer {
     if (this.#polling) this.#native.wake();
   }
 
-  async seek(topic, number, to) {
+  async seek(topic, number, to, { signal } = {}) {
     const [name, at, where] = [string(topic, 'a topic'), partition(number), place(to)];
-    await this.#interrupt(async () => {
+    await this.#interrupt(signal, async () => {
       await ask(() => this.#native.seek(name, at, where));
       this.#batch?.drop(name, at);
     });
@@ -195,7 +221,7 @@ class Consumer {
 
   async pause(topic, number) {
     const [name, at] = [string(topic, 'a topic'), partition(number)];
-    await this.#interrupt(async () => {
+    await this.#interrupt(undefined, async () => {
       const first = this.#waiting().get(keyOf({ topic: name, partition: at }));
       if (first !== undefined) await ask(() => this.#native.seek(name, at, place(first.offset)));
       await ask(() => this.#native.pause(name, at, true));
@@ -205,19 +231,19 @@ class Consumer {
 
   async resume(topic, number) {
     const [name, at] = [string(topic, 'a topic'), partition(number)];
-    await this.#interrupt(() => ask(() => this.#native.pause(name, at, false)));
+    await this.#interrupt(undefined, () => ask(() => this.#native.pause(name, at, false)));
   }
 
   async positions() {
-    return this.#interrupt(() => this.#positions());
+    return this.#interrupt(undefined, () => this.#positions());
   }
 
-  async endOffsets() {
-    return this.#interrupt(async () => positions(read(await ask(() => this.#native.endOffsets()))));
+  async endOffsets({ signal } = {}) {
+    return this.#interrupt(signal, async () => positions(read(await ask(() => this.#native.endOffsets()))));
   }
 
-  async lag() {
-    return this.#interrupt(async () => {
+  async lag({ signal } = {}) {
+    return this.#interrupt(signal, async () => {
       const ends = positions(read(await ask(() => this.#native.endOffsets())));
       const at = new Map((await this.#positions()).map((position) => [keyOf(position), position.offset]));
       return ends.map(({ topic, partition, offset }) => {
@@ -227,9 +253,9 @@ class Consumer {
     });
   }
 
-  async commit(offsets) {
+  async commit(offsets, { signal } = {}) {
     const given = offsets === undefined ? undefined : commits(offsets);
-    await this.#interrupt(async () => {
+    await this.#interrupt(signal, async () => {
       if (given !== undefined) return ask(() => this.#native.commit(given));
       const waits = this.#waiting().size > 0;
       this.#batch?.touched().forEach((partition) => this.#touched.add(partition));
@@ -244,16 +270,16 @@ class Consumer {
   }
 
   async committed() {
-    return this.#interrupt(async () => positions(read(await ask(() => this.#native.committed()))));
+    return this.#interrupt(undefined, async () => positions(read(await ask(() => this.#native.committed()))));
   }
 
   async memberName() {
-    return this.#interrupt(async () => read(await ask(() => this.#native.memberName())));
+    return this.#interrupt(undefined, async () => read(await ask(() => this.#native.memberName())));
   }
 
   async isFinished() {
     if (this.#closed) return true;
-    return this.#interrupt(async () => {
+    return this.#interrupt(undefined, async () => {
       if (this.#waiting().size > 0) return false;
       return read(await ask(() => this.#native.isFinished()));
     });
@@ -306,8 +332,8 @@ class Consumer {
     this.#batch = undefined;
   }
 
-  async #read(wanted) {
-    await this.#interrupt(async () => {
+  async #read(wanted, signal) {
+    await this.#interrupt(signal, async () => {
       await this.#rewind();
       this.#touched.clear();
       this.#wanted = wanted;
@@ -329,12 +355,14 @@ class Consumer {
   }
 
   /** Does something between polls, once a poll that waits has stepped back. */
-  #interrupt(work, reads = true) {
-    return this.#step(async () => {
+  async #interrupt(signal, work, reads = true) {
+    signal?.throwIfAborted();
+    const done = this.#step(async () => {
       this.#check();
       if (reads) await this.#readWanted();
       return work();
     });
+    return abortable(done, signal);
   }
 
   async #step(work) {
@@ -352,6 +380,10 @@ class Consumer {
     this.#turns = turn.catch(() => {});
     return turn;
   }
+}
+
+function checkMax(max) {
+  if (!Number.isSafeInteger(max) || max < 1) throw unexpected('max', 'a whole number from 1', max);
 }
 
 /** What is to be read, as JSON; undefined if nothing is said. */

@@ -29,6 +29,13 @@ function settings(given, what = 'the settings') {
     .map(([name, value]) => [snake(name), text(name, value)]);
 }
 
+/** Settings as pairs, and the signal that may be among them. */
+function withSignal(given, what) {
+  const { signal, ...rest } = given !== null && typeof given === 'object' && !Array.isArray(given) ? given : {};
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw unexpected('a signal', 'an AbortSignal', signal);
+  return { signal, pairs: settings(signal === undefined ? given : rest, what) };
+}
+
 function string(value, what) {
   if (typeof value !== 'string') throw unexpected(what, 'a string', value);
   return value;
@@ -117,4 +124,4 @@ function answer(json) {
   return read(JSON.parse(json));
 }
 
-module.exports = { answer, commits, int64, partition, place, positions, settings, string, timestamp, wait };
+module.exports = { answer, commits, int64, partition, place, positions, settings, string, timestamp, wait, withSignal };

@@ -20,6 +20,8 @@ use std::time::Duration;
 const MOST_RECORDS: usize = 1000;
 /// The bytes that a poll should return, as far as the size of records can be told from those before.
 const POLL_BYTES: usize = 1 << 20;
+/// What fits into one buffer at all.
+const MOST_BYTES: usize = 2 << 30;
 
 /// Calls JavaScript with what happened and the partitions, and takes commits from it, all as JSON.
 type Listen = ThreadsafeFunction<
@@ -148,7 +150,14 @@ impl NativeConsumer {
                     batch.records = records;
                 }
             }
-            if let Some(each) = batch.content_len().checked_div(batch.records.len()) {
+            let bytes = batch.content_len();
+            if bytes > MOST_BYTES {
+                return Err(Failure::invalid(format!(
+                    "a poll came to {bytes} bytes, more than a Buffer holds: lower fetch_ahead_bytes, \
+                     and seek back to read these records again"
+                )));
+            }
+            if let Some(each) = bytes.checked_div(batch.records.len()) {
                 let next = (POLL_BYTES / each.max(1)).min(limit * 4).clamp(1, MOST_RECORDS);
                 most.store(next, Ordering::Relaxed);
             }

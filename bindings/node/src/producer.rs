@@ -20,8 +20,9 @@ use tokio::sync::{Notify, oneshot};
 /// The bytes that may wait to enter the producer's buffer.
 const MOST_WAITING: usize = 64 << 20;
 
-/// The acknowledgements that go back at once: so many that JavaScript is done with them in some ms.
-const MOST_ACKS: usize = 2048;
+/// The acknowledgements that go back at once: so few that JavaScript is soon done with them, and with
+/// what the program does then.
+const MOST_ACKS: usize = 512;
 
 type Came = (u32, Result<Ack, Failure>);
 

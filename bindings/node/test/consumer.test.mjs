@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import native from '../lib/native.js';
 import { failure, memory, produce, text } from './support.mjs';
 
 const at = (partition, offset) => ({ topic: 't', partition, offset: BigInt(offset) });
@@ -89,9 +90,42 @@ test('a poll takes as many as it is told, and the rest comes after', async (t) =
   assert.deepEqual(await take(consumer, 1), ['c']);
   assert.deepEqual(await consumer.poll(), []);
   assert.equal(await consumer.isFinished(), true);
+  assert.throws(() => consumer.records({ max: 0 }), { code: 'ERR_KAFFIC_INVALID_ARGUMENT' });
   for (const options of [{ max: 0 }, { max: '5' }, { timeoutMs: -1 }, { timeoutMs: 'soon' }]) {
     assert.equal((await failure(consumer.poll(options))).code, 'ERR_KAFFIC_INVALID_ARGUMENT');
   }
+});
+
+test('a loop fetches as many at a time as it is told', async (t) => {
+  const client = await memory(t);
+  await produce(client, ['a', 'b', 'c']);
+  const poll = t.mock.method(native.NativeConsumer.prototype, 'poll');
+  const seen = [];
+  for await (const { value } of client.consumer({ topics: ['t'] }).records({ max: 2 })) {
+    seen.push(String(value));
+    if (seen.length === 3) break;
+  }
+  assert.deepEqual(seen, ['a', 'b', 'c']);
+  const calls = poll.mock.calls.map(({ arguments: [max] }) => max);
+  assert.ok(calls.length >= 2 && calls.every((max) => max === 2), `${calls}`);
+});
+
+test('the event loop turns while a loop takes long over what it has', async (t) => {
+  const client = await memory(t);
+  await produce(client, ['a', 'b', 'c', 'd']);
+  const poll = t.mock.method(native.NativeConsumer.prototype, 'poll');
+  const turns = [];
+  let seen = 0;
+  for await (const _ of client.consumer({ topics: ['t'] })) {
+    const begun = performance.now();
+    while (performance.now() - begun < 20);
+    setImmediate(() => turns.push(seen));
+    seen += 1;
+    if (seen === 4) break;
+  }
+  // All came at once, and yet there were turns between them.
+  assert.equal(poll.mock.callCount(), 1);
+  assert.deepEqual(turns, [1, 2, 3]);
 });
 
 test('a poll ends when its time is over', async (t) => {

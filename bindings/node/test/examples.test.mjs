@@ -46,3 +46,17 @@ for (const file of FILES.filter((name) => existsSync(new URL(name, import.meta.u
     });
   }
 }
+
+test('the table of statuses has them all, with what they mean', () => {
+  const source = readFileSync(new URL('../../shared/src/failure.rs', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../../docs/node.md', import.meta.url), 'utf8');
+  // These are of languages without exceptions and strings of their own.
+  const others = ['OK', 'NULL_ARGUMENT', 'INVALID_UTF8', 'IN_CALLBACK'];
+  const statuses = [...source.matchAll(/((?: {4}\/\/\/ .*\n)+) {4}\w+ = \d+, "(\w+)";/g)];
+  const rows = statuses
+    .map(([, meaning, name]) => [name, meaning.replace(/^ *\/\/\/ /gm, '').trim().replaceAll('\n', ' ')])
+    .filter(([name]) => !others.includes(name))
+    .map(([name, meaning]) => `| \`${name}\` | ${meaning} |`);
+  assert.ok(rows.length > 20);
+  for (const row of rows) assert.ok(page.includes(row), row);
+});

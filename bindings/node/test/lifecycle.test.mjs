@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { setLogger } from '../index.mjs';
+import { connect, setLogger } from '../index.mjs';
 import { failure, folder, memory, produce, text } from './support.mjs';
 
 const INDEX = new URL('../index.mjs', import.meta.url).href;
@@ -181,4 +181,64 @@ test('what is no setting is refused', limit, async (t) => {
   const given = { batch_bytes: 65536, batchBytes: undefined, compaction: false, maxRecordBytes: 1024n };
   const producer = await client.producer('t', given);
   assert.equal((await failure(producer.send({ value: Buffer.alloc(1025) }))).code, 'ERR_KAFFIC_RECORD_TOO_LARGE');
+});
+
+test('a signal ends every wait for the store', limit, async (t) => {
+  const client = await memory(t);
+  const consumer = client.consumer({ topics: ['t'], group: 'g' });
+  await consumer.poll({ timeoutMs: 0 });
+  const reason = new Error('enough');
+  const options = { signal: AbortSignal.abort(reason) };
+  const at = [{ topic: 't', partition: 0, offset: 0n }];
+  const calls = {
+    connect: () => connect('memory://', options),
+    producer: () => client.producer('t', { linger: '5ms', ...options }),
+    create: () => client.topics.create('u', { partitions: 2, ...options }),
+    list: () => client.topics.list(options),
+    offset: () => client.offset('t', 0, 'latest', options),
+    verify: () => client.verify('t', options),
+    adopt: () => client.adopt('t', { dryRun: true, ...options }),
+    reset: () => client.groups.reset('g', 't', 'latest', { partitions: [0], ...options }),
+    commitOfGroup: () => client.groups.commit('g', at, options),
+    commit: () => consumer.commit(at, options),
+    seek: () => consumer.seek('t', 0, 0, options),
+    lag: () => consumer.lag(options),
+    subscribe: () => consumer.subscribe(['t'], options),
+  };
+  for (const [name, call] of Object.entries(calls)) assert.equal(await failure(call()), reason, name);
+  // One that comes later ends the wait, too.
+  const controller = new AbortController();
+  const examined = client.examine({ signal: controller.signal });
+  controller.abort(reason);
+  assert.equal(await failure(examined), reason);
+  assert.equal((await failure(client.verify('t', { signal: 'stop' }))).code, 'ERR_KAFFIC_INVALID_ARGUMENT');
+});
+
+test('a member of a group ends with its thread', limit, async (t) => {
+  const { stdout } = await run(`
+    import { once } from 'node:events';
+    import { Worker } from 'node:worker_threads';
+    const store = ${JSON.stringify(`file://${folder(t)}`)};
+    const options = "{ topics: ['t'], group: 'g', sessionTimeout: '6s', heartbeatInterval: '1s' }";
+    const program = \`
+      import { parentPort } from 'node:worker_threads';
+      import { connect } from ${JSON.stringify(INDEX)};
+      const client = await connect('\${store}');
+      await client.topics.ensure('t');
+      const consumer = client.consumer(\${options});
+      await consumer.poll({ timeoutMs: 1 });
+      parentPort.postMessage(await consumer.memberName());
+      await consumer.poll();\`;
+    const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(program)));
+    const [name] = await once(worker, 'message');
+    await worker.terminate();
+    const other = (await connect(store)).consumer(eval('(' + options + ')'));
+    const there = await connect(store);
+    for (let gone = false; !gone; ) {
+      await other.poll({ timeoutMs: 500 });
+      gone = !(await there.groups.describe('g')).members.some((member) => member.name === name);
+    }
+    await other.close();
+    console.log('gone');`);
+  assert.equal(stdout, 'gone\n');
 });

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../index.mjs';
 
 /** A client in memory with a topic `t`, which is closed after the test. */
@@ -16,8 +17,21 @@ export async function memory(t, config = {}) {
 /** An empty folder, which is removed after the test. */
 export function folder(t) {
   const path = mkdtempSync(join(tmpdir(), 'kaffic-'));
-  t.after(() => rmSync(path, { recursive: true, force: true, maxRetries: 20 }));
+  t.after(() => remove(path));
   return path;
+}
+
+/** What is in the background still may write while it is removed. */
+export async function remove(path) {
+  for (let tries = 0; tries < 50; tries++) {
+    try {
+      return rmSync(path, { recursive: true, force: true });
+    } catch (error) {
+      if (error.code !== 'ENOTEMPTY') throw error;
+      await sleep(20);
+    }
+  }
+  throw new Error(`${path} does not become empty`);
 }
 
 /** Appends values to a partition of `t` as one batch, so that one poll brings them all. */

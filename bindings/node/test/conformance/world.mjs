@@ -1,10 +1,11 @@
 // What a scenario has made, and what its steps do.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '../../index.mjs';
+import { remove } from '../support.mjs';
 import { header } from './script.mjs';
 
 const LONG = 60_000;
@@ -39,7 +40,7 @@ export class World {
 
   async close() {
     await this.client.close();
-    if (this.directory) rmSync(this.directory, { recursive: true, maxRetries: 20 });
+    if (this.directory) await remove(this.directory);
   }
 
   async take(step) {
@@ -88,8 +89,7 @@ export class World {
     };
     const append = () => {
       const records = step.given.filter(([name]) => name === 'value').map(([, value]) => ({ value }));
-      const expected = value('expected');
-      return producer.append(Number(args[0]), records, { expectedOffset: expected && BigInt(expected) });
+      return producer.append(Number(args[0]), records, { expectedOffset: value('expected') && BigInt(value('expected')) });
     };
     const steps = {
       send: async () => fields(await producer.send(record(step))),
