@@ -135,9 +135,11 @@ await picture('topics');
 console.log('the API is described');
 await page.goto(`${url}docs`);
 await page.getByText('POST /v1/topics/{topic}/records').click();
-await page.getByText('Body: application/json').first().waitFor();
+await page.locator('details[open]').getByText('Body: application/json').waitFor();
 assert.ok(await page.locator('details.operation').count() > 20);
 await page.getByText('"none" | "gzip"').first().waitFor({ state: 'attached' });
+
+await picture('api');
 
 console.log('it fits a telephone, and every control has a name');
 await page.setViewportSize({ width: 390, height: 800 });
