@@ -35,7 +35,7 @@ function shown(operation, api) {
   });
   return el('details', { class: 'operation' },
     el('summary', {}, el('code', {}, `${operation.method} ${operation.path}`), ` ${operation.summary ?? ''}`),
-    el('p', {}, operation.description ?? ''),
+    el('p', {}, (operation.description ?? '').replaceAll('`', '')),
     operation.parameters ? table(`Parameters of ${operation.path}`, columns, operation.parameters, '') : null,
     ...bodies, ...answers);
 }
