@@ -1,5 +1,5 @@
 //! Reads one partition from an offset on: what is there by a consumer that ends at the tail, and
-//! what comes then from the partition's [`Tail`](crate::tail::Tail), which all readers share.
+//! what comes then from the partition's [`Tail`], which all readers share.
 
 use crate::app::App;
 use crate::problem::Result;
