@@ -16,6 +16,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Reads of the store at once; further ones wait.
+const READING: usize = 64;
+/// Readers that go on where they were without looking for the place again.
+const AHEAD: usize = 128;
+
 /// What all handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -29,6 +34,12 @@ pub(crate) struct App {
     pub(crate) ready: Ready,
     /// Room for the bytes of bodies.
     pub(crate) bodies: Arc<Semaphore>,
+    /// Room for the bytes of answers.
+    pub(crate) answers: Arc<Semaphore>,
+    /// Turns to read from the store: whoever reads has batches in memory.
+    pub(crate) reading: Semaphore,
+    /// Places of readers that keep what they fetched ahead until they go on.
+    pub(crate) ahead: Arc<Semaphore>,
     /// Room for requests that are worked on.
     pub(crate) requests: Arc<Semaphore>,
     /// Room for streams and waiting fetches.
@@ -51,6 +62,9 @@ impl App {
             metrics: Metrics::default(),
             ready: Ready::default(),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
+            answers: Arc::new(Semaphore::new(limits.answers_bytes)),
+            reading: Semaphore::new(READING),
+            ahead: Arc::new(Semaphore::new(AHEAD)),
             requests: Arc::new(Semaphore::new(limits.requests)),
             streams: Arc::new(Semaphore::new(limits.streams)),
             stopping: watch::Sender::new(false),

@@ -41,10 +41,12 @@ fn take(room: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit> {
 }
 
 async fn collect(mut body: Body, most: usize, room: &Arc<Semaphore>) -> Result<Held> {
-    if body.size_hint().lower() > most as u64 {
+    let said = body.size_hint().lower();
+    if said > most as u64 {
         return Err(too_large(most));
     }
-    let mut bytes = BytesMut::new();
+    // Memory that nothing is written to is not taken.
+    let mut bytes = BytesMut::with_capacity(said as usize);
     let mut held: Option<OwnedSemaphorePermit> = None;
     while let Some(data) = next(&mut body).await? {
         if bytes.len() + data.len() > most {

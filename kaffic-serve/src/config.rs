@@ -68,6 +68,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// All bodies that are held at once; a further one gets 503. 256 MiB by default.
     pub bodies_bytes: usize,
+    /// All long answers that are held at once; a further one becomes a 503. 512 MiB by default.
+    pub answers_bytes: usize,
     /// How long a request may take to arrive: its head, and again its body. 30 s by default. The
     /// body of a stream of records may take for ever, but never be silent for that long.
     pub read_timeout: Duration,
@@ -98,6 +100,7 @@ impl Default for Limits {
             head_bytes: 32 << 10,
             body_bytes: 16 << 20,
             bodies_bytes: 256 << 20,
+            answers_bytes: 512 << 20,
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
             delivery_timeout: Duration::from_secs(60),

@@ -3,7 +3,7 @@
 
 use axum::Router;
 use axum::http::{HeaderName, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 
 /// Only what comes from this server is loaded, run or asked, and nobody may frame it.
@@ -13,7 +13,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files, by path.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("/", "text/html; charset=utf-8", include_str!("console/index.html")),
     ("/console/style.css", "text/css; charset=utf-8", include_str!("console/style.css")),
     ("/console/icon.svg", "image/svg+xml", include_str!("console/icon.svg")),
@@ -23,6 +23,7 @@ const FILES: [(&str, &str, &str); 12] = [
     ("/console/groups.js", SCRIPT, include_str!("console/groups.js")),
     ("/console/main.js", SCRIPT, include_str!("console/main.js")),
     ("/console/produce.js", SCRIPT, include_str!("console/produce.js")),
+    ("/console/reference.js", SCRIPT, include_str!("console/reference.js")),
     ("/console/topic.js", SCRIPT, include_str!("console/topic.js")),
     ("/console/topics.js", SCRIPT, include_str!("console/topics.js")),
     ("/console/value.js", SCRIPT, include_str!("console/value.js")),
@@ -30,7 +31,9 @@ const FILES: [(&str, &str, &str); 12] = [
 
 /// The paths of the console.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
+    let reference = get(async || Redirect::temporary("./#/api"));
+    let router = Router::new().route("/docs", reference);
+    FILES.into_iter().fold(router, |router, (path, kind, text)| {
         router.route(path, get(async move || file(kind, text)))
     })
 }

@@ -95,6 +95,8 @@ impl Feed {
         query: &StreamQuery,
         headers: &HeaderMap,
     ) -> Result<Self> {
+        // Finding the places is work like any other request's; the stream itself has its own place.
+        let _work = app.request_place()?;
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let given = last.filter(|last| !last.is_empty()).or(query.position.as_deref());
         let begun = given.map(Position::parse).transpose()?.unwrap_or_default();

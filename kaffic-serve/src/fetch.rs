@@ -1,5 +1,6 @@
 //! Fetching: records of a partition from an offset on, with a wait for what is to come.
 
+use crate::answer;
 use crate::app::{App, Shared};
 use crate::data::{RecordOut, RecordShape, Show};
 use crate::extract::{InPath, Params};
@@ -7,8 +8,8 @@ use crate::name::Name;
 use crate::problem::{Problem, Result};
 use crate::reader::{Most, Reader, Source};
 use crate::start::start;
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use kaffic_core::{ConsumerRecord, ResetPolicy, Start};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -117,7 +118,7 @@ pub(crate) async fn fetch(
     State(app): Shared,
     InPath((topic, partition)): InPath<(String, u32)>,
     Params(query): Params<FetchQuery>,
-) -> Result<Json<Fetched>> {
+) -> Result<Response> {
     let start = match (query.offset, query.from.as_deref()) {
         (Some(_), Some(_)) => return Err(Problem::invalid("offset and from: give one of them")),
         (Some(offset), None) if offset < 0 => {
@@ -144,7 +145,7 @@ pub(crate) async fn fetch(
     let next_offset = reader.next_offset();
     app.metrics.fetched(&records);
     app.parked.put(reader);
-    Ok(Json(Fetched { next_offset, records: shown(records, query.show) }))
+    answer::json(&app, &Fetched { next_offset, records: shown(records, query.show) })
 }
 
 /// A reader that is there already.

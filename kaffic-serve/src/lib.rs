@@ -15,6 +15,7 @@
 //! # });
 //! ```
 
+mod answer;
 mod app;
 mod body;
 mod config;

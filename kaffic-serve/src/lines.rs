@@ -10,10 +10,10 @@ use crate::runtime::timeout;
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::BytesMut;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 use kaffic_core::{Ack, Ticket};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Records whose acknowledgement is not there yet.
 const UNDER_WAY: usize = 10_000;
@@ -24,7 +24,8 @@ const UNCOUNTED: usize = 64 << 10;
 /// What became of a stream so far.
 #[derive(Debug, Default)]
 struct Progress {
-    tickets: FuturesOrdered<Ticket>,
+    /// Records under way, and the room that each takes.
+    tickets: VecDeque<(Ticket, OwnedSemaphorePermit)>,
     /// Lines that were read.
     lines: u64,
     /// Records that are durable.
@@ -100,7 +101,8 @@ async fn lines(
             }
             let record = record(&line, query, key, progress.lines)?;
             check_places(producer, key, std::slice::from_ref(&record))?;
-            progress.tickets.push_back(producer.enqueue(record).await?);
+            let room = progress.room(app, line.len()).await?;
+            progress.tickets.push_back((producer.enqueue(record).await?, room));
             progress.settle(UNDER_WAY).await?;
         }
         if begun.len() > limits.body_bytes {
@@ -136,15 +138,31 @@ impl Progress {
     async fn settle(&mut self, most: usize) -> Result<(), kaffic_core::Error> {
         let mut first = Ok(());
         while self.tickets.len() > most {
-            match self.tickets.next().await {
-                Some(Ok(ack)) => {
+            let Some((ticket, room)) = self.tickets.pop_front() else { break };
+            match ticket.await {
+                Ok(ack) => {
                     self.stored += 1;
                     self.last.insert(ack.partition, ack);
                 }
-                Some(Err(error)) => first = first.and(Err(error)),
-                None => break,
+                Err(error) => first = first.and(Err(error)),
             }
+            drop(room);
         }
         first
+    }
+
+    /// Room for a record. Whoever waits for it holds none, or all could wait for each other.
+    async fn room(&mut self, app: &App, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        let bytes = bytes.min(app.config.limits.bodies_bytes);
+        if let Ok(room) = body::room(app, bytes) {
+            return Ok(room);
+        }
+        self.settle(0).await?;
+        let patience = app.config.limits.read_timeout;
+        let room = Arc::clone(&app.bodies).acquire_many_owned(bytes as u32);
+        match timeout(patience, room).await {
+            Some(Ok(room)) => Ok(room),
+            _ => Err(Problem::busy("too many bodies are being read; try again later")),
+        }
     }
 }

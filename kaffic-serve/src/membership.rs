@@ -1,5 +1,6 @@
 //! Members over HTTP: join, fetch, commit, leave.
 
+use crate::answer;
 use crate::app::Shared;
 use crate::body;
 use crate::data::{RecordOut, RecordShape, Show};
@@ -16,7 +17,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use kaffic_core::{OffsetCommit, PartitionPosition};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -226,7 +227,7 @@ pub(crate) async fn poll(
     State(app): Shared,
     InPath((group, id)): InPath<(String, String)>,
     Params(query): Params<PollQuery>,
-) -> Result<Json<Polled>> {
+) -> Result<Response> {
     let most = most(query.max_records, query.max_bytes)?;
     let wait = wait(query.wait_ms)?;
     let member = app.members.get(&group, &id)?;
@@ -238,9 +239,12 @@ pub(crate) async fn poll(
         polled = gather(&mut work, most, wait) => polled?,
     }
     member.touch();
-    let records = std::mem::take(&mut work.waiting);
-    app.metrics.fetched(&records);
-    Ok(Json(Polled { records: shown(records, query.show) }))
+    let polled = Polled { records: shown(work.waiting.clone(), query.show) };
+    let answer = answer::json(&app, &polled)?;
+    // Only now: an answer for which there was no room is asked for again.
+    app.metrics.fetched(&work.waiting);
+    work.waiting.clear();
+    Ok(answer)
 }
 
 /// Commits what was given before, if that is wanted and due: whoever asks for more has processed it.

@@ -1,5 +1,5 @@
 //! Reads one partition from an offset on: what is there by a consumer that ends at the tail, and
-//! what comes then from the partition's [`Tail`](crate::tail::Tail), which all readers share.
+//! what comes then from the partition's [`Tail`], which all readers share.
 
 use crate::app::App;
 use crate::problem::Result;
@@ -9,6 +9,7 @@ use kaffic_core::{Consumer, ConsumerRecord, Error, ResetPolicy, Start, Until};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What a reader fetches ahead, in bytes.
 const AHEAD: usize = 1 << 20;
@@ -45,6 +46,8 @@ pub(crate) struct Reader {
     there: Option<Consumer>,
     /// Records that were taken and not given yet.
     taken: VecDeque<ConsumerRecord>,
+    /// The place of a reader that keeps what it fetched ahead.
+    ahead: Option<OwnedSemaphorePermit>,
     /// What brings news, for those who wait.
     tail: Option<Arc<Tail>>,
 }
@@ -54,7 +57,14 @@ impl Reader {
     pub(crate) async fn open(app: &App, source: Source, start: Start) -> Result<Self> {
         let there = consumer(app, &source, start).await?;
         let next = there.positions().first().map_or(0, |position| position.offset);
-        Ok(Self { source, next, there: Some(there), taken: VecDeque::new(), tail: None })
+        Ok(Self {
+            source,
+            next,
+            there: Some(there),
+            taken: VecDeque::new(),
+            ahead: None,
+            tail: None,
+        })
     }
 
     /// A reader that begins at `offset`, if that is among the newest records of a partition that is
@@ -62,7 +72,8 @@ impl Reader {
     pub(crate) fn at_tail(app: &App, source: &Source, offset: i64) -> Option<Self> {
         let tail = app.tails.having(&source.topic, source.partition, offset)?;
         let (source, tail) = (source.clone(), Some(tail));
-        Some(Self { source, next: offset, there: None, taken: VecDeque::new(), tail })
+        let taken = VecDeque::new();
+        Some(Self { source, next: offset, there: None, taken, ahead: None, tail })
     }
 
     /// Whether this reader goes on at `offset` of what is there, without looking for it again.
@@ -82,6 +93,26 @@ impl Reader {
 
     /// What is there: up to `most`, nothing if nothing is.
     pub(crate) async fn read(&mut self, app: &App, most: Most) -> Result<Vec<ConsumerRecord>> {
+        let _turn = app.reading.acquire().await;
+        let read = self.read_in_turn(app, most).await;
+        self.keep(app);
+        read
+    }
+
+    /// Keeps what was fetched ahead if there is a place for that, or lets it go.
+    fn keep(&mut self, app: &App) {
+        if !self.is_reading() {
+            self.ahead = None;
+        } else if self.ahead.is_none() {
+            self.ahead = Arc::clone(&app.ahead).try_acquire_owned().ok();
+            if self.ahead.is_none() {
+                self.there = None;
+                self.taken.clear();
+            }
+        }
+    }
+
+    async fn read_in_turn(&mut self, app: &App, most: Most) -> Result<Vec<ConsumerRecord>> {
         if self.taken.is_empty() && self.there.is_none() {
             let start = Start::Offset(self.next);
             self.there = Some(consumer(app, &self.source, start).await?);

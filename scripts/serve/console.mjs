@@ -132,9 +132,18 @@ await page.getByRole('link', { name: 'Topics' }).click();
 await page.getByRole('cell', { name: '122', exact: true }).waitFor();
 await picture('topics');
 
+console.log('the API is described');
+await page.goto(`${url}docs`);
+await page.getByText('POST /v1/topics/{topic}/records').click();
+await page.locator('details[open]').getByText('Body: application/json').waitFor();
+assert.ok(await page.locator('details.operation').count() > 20);
+await page.getByText('"none" | "gzip"').first().waitFor({ state: 'attached' });
+
+await picture('api');
+
 console.log('it fits a telephone, and every control has a name');
 await page.setViewportSize({ width: 390, height: 800 });
-for (const hash of ['#/topics', '#/topics/orders', '#/groups/billing']) {
+for (const hash of ['#/topics', '#/topics/orders', '#/groups/billing', '#/api']) {
   await page.goto(`${url}${hash}`);
   await page.getByRole('heading', { level: 1 }).waitFor();
   await page.waitForLoadState('networkidle');

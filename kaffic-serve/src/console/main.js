@@ -3,6 +3,7 @@
 import { useToken } from './api.js';
 import { el, say } from './dom.js';
 import { group, groups } from './groups.js';
+import { reference } from './reference.js';
 import { topic } from './topic.js';
 import { topics } from './topics.js';
 
@@ -15,6 +16,7 @@ const pages = [
   [/^#\/topics\/([^/]+)$/, topic, 'Topics'],
   [/^#\/groups$/, groups, 'Groups'],
   [/^#\/groups\/([^/]+)$/, group, 'Groups'],
+  [/^#\/api$/, reference, 'API'],
 ];
 
 // What a page gets: where to draw, and a signal that it was left.

@@ -135,3 +135,46 @@ async fn tails_have_a_number() {
     fails(&server.get(&wait(1)).await, 503, "busy");
     assert_eq!(server.get(&wait(0)).await.0, 200);
 }
+
+#[tokio::test]
+async fn answers_have_a_size_together() {
+    let server = Served::with(Limits { answers_bytes: 200_000, ..Limits::default() }).await;
+    server.topic("t", 1).await;
+    let long = "x".repeat(150_000);
+    server.store("t", &[&long, &long]).await;
+    let path = "/v1/topics/t/partitions/0/records";
+    fails(&server.get(path).await, 503, "busy");
+    assert_eq!(server.values(&format!("{path}?max_records=1")).await.len(), 1);
+    // A member is given again what there was no room for.
+    let (_, joined) = server.post("/v1/groups/g/members", json!({ "topics": ["t"] })).await;
+    let member = format!("/v1/groups/g/members/{}/records", joined["id"].as_str().unwrap());
+    fails(&server.get(&format!("{member}?wait_ms=20000")).await, 503, "busy");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lines_wait_for_room() {
+    let server = Served::with(Limits { bodies_bytes: 1000, ..Limits::default() }).await;
+    server.topic("t", 1).await;
+    let lines: String =
+        (0..500).map(|number| format!("{{\"value\":\"{number:0>100}\"}}\n")).collect();
+    let lines = server.request(Method::POST, RECORDS).body(lines);
+    let (status, stored) = answer(lines.header("content-type", "application/x-ndjson")).await;
+    assert_eq!((status.as_u16(), &stored["count"]), (200, &json!(500)), "{stored}");
+}
+
+#[tokio::test]
+async fn more_readers_than_may_keep_what_they_fetched() {
+    let server = Served::on_disk().await;
+    server.topic("t", 1).await;
+    let values: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    let texts: Vec<&str> = values.iter().map(String::as_str).collect();
+    server.store("t", &texts).await;
+    let page = async |at: usize| {
+        let path = format!("/v1/topics/t/partitions/0/records?offset={at}&max_records=5");
+        assert_eq!(server.values(&path).await, values[at..at + 5], "{at}");
+    };
+    // Each leaves a reader behind; then each goes on.
+    futures_util::future::join_all((0..200).map(|at| page(at * 3))).await;
+    futures_util::future::join_all((0..200).map(|at| page(at * 3 + 5))).await;
+}
