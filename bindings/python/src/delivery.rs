@@ -147,7 +147,7 @@ impl Delivery {
     }
 
     /// Has `callback` called with this when it is done, on a thread of the library's, where calls
-    /// come one at a time. What it raises goes to `sys.unraisablehook`.
+    /// come one at a time. What it raises is logged.
     #[pyo3(signature = (callback, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<()> {
         let ticket = slf.get().ticket(slf.py())?;

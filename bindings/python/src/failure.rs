@@ -7,18 +7,17 @@ use pyo3::sync::PyOnceLock;
 /// `kaffic.errors.make`, which finds the class for a status.
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// What the exception is made of.
+pub(crate) fn parts(failure: &Failure) -> (&str, &str, bool, bool, Option<i64>, Option<i64>) {
+    let Failure { status, message, retriable, outcome_unknown, earliest, tail } = failure;
+    (status.name(), message, *retriable, *outcome_unknown, *earliest, *tail)
+}
+
 /// The exception that tells of a failure.
 pub(crate) fn exception<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
     let make = MAKE
         .get_or_try_init(py, || py.import("kaffic.errors")?.getattr("make").map(Bound::unbind))?;
-    make.bind(py).call1((
-        failure.status.name(),
-        failure.message.as_str(),
-        failure.retriable,
-        failure.outcome_unknown,
-        failure.earliest,
-        failure.tail,
-    ))
+    make.bind(py).call1(parts(failure))
 }
 
 /// The same, to be raised.
