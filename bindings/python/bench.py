@@ -88,12 +88,12 @@ async def aio(url: str, count: int) -> tuple[float, float, float, float]:
         async with client.consumer("aio", until="latest") as consumer:
             begun, read = time.perf_counter(), 0
             while records := await consumer.poll_batch(BATCH):
-                read += len(records)
+                read += sum(len(record.value) // 100 for record in records)
             polled = read / (time.perf_counter() - begun)
         async with client.consumer("aio", until="latest") as consumer:
             begun, read = time.perf_counter(), 0
-            async for _ in consumer:
-                read += 1
+            async for record in consumer:
+                read += len(record.value) // 100
             iterated = read / (time.perf_counter() - begun)
     return batches, singly, polled, iterated
 

@@ -217,9 +217,9 @@ def test_leaving_by_an_exception_gives_the_last_record_again(play) -> None:
     play(test)
 
 
-def test_a_loop_that_ends_with_work_under_way_harms_nothing(url: str) -> None:
+def test_a_loop_that_ends_with_work_under_way_harms_nothing(url, options) -> None:
     async def left() -> None:
-        client = await kaffic.aio.connect(url)
+        client = await kaffic.aio.connect(url, **options)
         await client.ensure_topic("t")
         producer = await client.producer("t", linger="50ms")
         consumer = await client.consumer("t")
@@ -231,7 +231,7 @@ def test_a_loop_that_ends_with_work_under_way_harms_nothing(url: str) -> None:
         asyncio.run(left())
 
     async def after() -> int:
-        async with kaffic.aio.connect(url) as client, client.consumer("t") as consumer:
+        async with kaffic.aio.connect(url, **options) as client, client.consumer("t") as consumer:
             return len(await consumer.poll_batch(1, timeout=30))
 
     assert asyncio.run(after()) == 1
