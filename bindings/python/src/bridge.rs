@@ -1,6 +1,7 @@
 //! The way back to an event loop: results of work that the runtime has done, many of them handed over in
 //! one call of the loop.
 
+use crate::end::inside;
 use crate::failure::{parts, raised};
 use crate::mailbox::{Mailbox, Parcel, Shared};
 use crate::wait::caught;
@@ -111,7 +112,8 @@ impl Bridge {
         C: for<'a> FnOnce(Python<'a>, T) -> PyResult<Py<PyAny>> + Send + 'static,
     {
         let runtime = process::runtime().map_err(|failure| raised(py, &failure))?;
-        let future = self.lines.event_loop.bind(py).call_method0("create_future")?;
+        let event_loop = self.lines.event_loop.bind(py);
+        let future = inside(py, || event_loop.call_method0("create_future"))?;
         let (post, waiting) = (self.post(), future.clone().unbind());
         let settle = Arc::clone(&self.settle);
         let task = runtime.spawn(async move {

@@ -1,5 +1,6 @@
 //! Failures as Python's exceptions. The classes are Python's own; here they are only looked up.
 
+use crate::end::inside;
 use kaffic_bindings::{Failure, Status};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -20,7 +20,8 @@ mod wait;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Nobody has tried it on the free-threaded build: there the interpreter keeps its lock.
+#[pymodule(gil_used = true)]
 mod _kaffic {
     #[pymodule_export]
     use super::bridge::{Bridge, Errands};

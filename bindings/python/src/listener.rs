@@ -1,6 +1,7 @@
 //! What programs are told of rebalances: on the thread that polls, or on that of the event loop.
 
 use crate::bridge::Post;
+use crate::end::inside;
 use kaffic_core::{OffsetCommit, PartitionPosition, RebalanceListener};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ struct Answer {
 #[pymethods]
 impl Answer {
     fn __call__(&self, told: &Bound<'_, PyAny>, what: &str, places: Vec<Place>) -> PyResult<()> {
-        let commits = told.call1((what, places))?.extract()?;
+        let commits = inside(told.py(), || told.call1((what, places)))?.extract()?;
         // Nobody may wait for it any more.
         self.to.send(made(commits)).ok();
         Ok(())
