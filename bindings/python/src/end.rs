@@ -13,6 +13,9 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 /// The thread that ends the interpreter; no other comes back in. 0 is none.
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
+/// How long the end waits for a callback of the program's, which might never end.
+const MOST_MS: usize = 5000;
+
 /// A number of the thread's own.
 fn this_thread() -> usize {
     thread_local!(static HERE: u8 = const { 0 });
@@ -70,7 +73,10 @@ pub(crate) fn open_gate() {
 pub(crate) fn close_gate(py: Python<'_>) {
     LAST.store(this_thread(), Ordering::SeqCst);
     py.detach(|| {
-        while UNDER_WAY.load(Ordering::SeqCst) > 0 {
+        for _ in 0..MOST_MS {
+            if UNDER_WAY.load(Ordering::SeqCst) == 0 {
+                return;
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
     });

@@ -16,9 +16,8 @@ pub(crate) fn parts(failure: &Failure) -> (&str, &str, bool, bool, Option<i64>, 
 
 /// The exception that tells of a failure.
 pub(crate) fn exception<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
-    let make = MAKE
-        .get_or_try_init(py, || py.import("kaffic.errors")?.getattr("make").map(Bound::unbind))?;
-    make.bind(py).call1(parts(failure))
+    let import = || py.import("kaffic.errors")?.getattr("make").map(Bound::unbind);
+    inside(py, || MAKE.get_or_try_init(py, import)?.bind(py).call1(parts(failure)))
 }
 
 /// The same, to be raised.
