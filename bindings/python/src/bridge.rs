@@ -1,20 +1,23 @@
 //! The way back to an event loop: results of work that the runtime has done, many of them handed over in
 //! one call of the loop.
 
-use crate::failure::{exception, raised};
+use crate::end::inside;
+use crate::failure::{parts, raised};
 use crate::mailbox::{Mailbox, Parcel, Shared};
 use crate::wait::caught;
 use kaffic_bindings::failure::{Failure, Result};
 use kaffic_bindings::process;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use tokio::task::AbortHandle;
 
-/// What is to be done on the loop's thread.
-type Errand = Box<dyn for<'a> FnOnce(Python<'a>) -> PyResult<()> + Send>;
+/// Says what the loop is to call: a function and its arguments. It is Python that calls it: see
+/// [`Mailbox`].
+type Errand = Box<dyn for<'a> FnOnce(Python<'a>) -> PyResult<Bound<'a, PyTuple>> + Send>;
 
 /// The errands of one loop.
 pub(crate) struct Lines {
@@ -25,38 +28,26 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    fn take(&self) -> Vec<Errand> {
-        std::mem::take(&mut *self.errands.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Has the loop come for its errands. A loop that is closed gets none any more.
-    pub(crate) fn wake(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
-        let run = Run { lines: Arc::clone(self) };
-        let told = self.event_loop.call_method1(py, "call_soon_threadsafe", (run,));
-        if let Err(error) = told {
-            drop(self.take());
-            self.told.store(false, Ordering::SeqCst);
-            if !error.is_instance_of::<pyo3::exceptions::PyRuntimeError>(py) {
-                return Err(error);
-            }
-        }
-        Ok(())
+    /// The loop, and what it is to come for.
+    pub(crate) fn parts(self: Arc<Self>, py: Python<'_>) -> (Bound<'_, PyAny>, Errands) {
+        (self.event_loop.bind(py).clone(), Errands { lines: self })
     }
 }
 
-/// Called by the loop.
-#[pyclass(frozen)]
-struct Run {
+/// What a loop comes for.
+#[pyclass(frozen, module = "kaffic._kaffic")]
+pub(crate) struct Errands {
     lines: Arc<Lines>,
 }
 
 #[pymethods]
-impl Run {
-    fn __call__(&self, py: Python<'_>) {
+impl Errands {
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.lines.told.store(false, Ordering::SeqCst);
-        for errand in self.lines.take() {
-            errand(py).unwrap_or_else(|error| error.write_unraisable(py, None));
-        }
+        let errands = &self.lines.errands;
+        let taken = std::mem::take(&mut *errands.lock().unwrap_or_else(PoisonError::into_inner));
+        let calls: Vec<_> = taken.into_iter().map(|errand| errand(py)).collect::<PyResult<_>>()?;
+        PyList::new(py, calls)
     }
 }
 
@@ -76,23 +67,26 @@ impl Abort {
     }
 }
 
-/// Of one event loop, made on its thread.
+/// Of one event loop, made on its thread. `settle` is called with a future, and with a value or the
+/// parts of a failure.
 #[pyclass(frozen, module = "kaffic._kaffic")]
 pub(crate) struct Bridge {
     lines: Arc<Lines>,
     mailbox: Arc<Shared>,
     thread: ThreadId,
+    settle: Arc<Py<PyAny>>,
 }
 
 #[pymethods]
 impl Bridge {
     #[new]
-    fn new(event_loop: Py<PyAny>, mailbox: &Bound<'_, Mailbox>) -> Self {
+    fn new(event_loop: Py<PyAny>, mailbox: &Bound<'_, Mailbox>, settle: Py<PyAny>) -> Self {
         let (errands, told) = (Mutex::default(), AtomicBool::new(false));
         Self {
             lines: Arc::new(Lines { event_loop, errands, told }),
             mailbox: Arc::clone(&mailbox.get().shared),
             thread: std::thread::current().id(),
+            settle: Arc::new(settle),
         }
     }
 }
@@ -118,11 +112,13 @@ impl Bridge {
         C: for<'a> FnOnce(Python<'a>, T) -> PyResult<Py<PyAny>> + Send + 'static,
     {
         let runtime = process::runtime().map_err(|failure| raised(py, &failure))?;
-        let future = self.lines.event_loop.bind(py).call_method0("create_future")?;
+        let event_loop = self.lines.event_loop.bind(py);
+        let future = inside(py, || event_loop.call_method0("create_future"))?;
         let (post, waiting) = (self.post(), future.clone().unbind());
+        let settle = Arc::clone(&self.settle);
         let task = runtime.spawn(async move {
             let outcome = caught(work).await;
-            post.send(Box::new(move |py| settle(py, &waiting, outcome, convert)));
+            post.send(Box::new(move |py| settled(py, &settle, waiting, outcome, convert)));
         });
         if ends {
             let abort = Abort { handle: task.abort_handle() };
@@ -132,25 +128,18 @@ impl Bridge {
     }
 }
 
-fn settle<T>(
-    py: Python<'_>,
-    future: &Py<PyAny>,
+fn settled<'py, T>(
+    py: Python<'py>,
+    settle: &Py<PyAny>,
+    future: Py<PyAny>,
     outcome: Result<T, Failure>,
     convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>>,
-) -> PyResult<()> {
-    let future = future.bind(py);
-    if future.call_method0("done")?.is_truthy()? {
-        return Ok(());
+) -> PyResult<Bound<'py, PyTuple>> {
+    match outcome.map(|value| convert(py, value)) {
+        Ok(Ok(value)) => (settle, future, value, py.None()).into_pyobject(py),
+        Ok(Err(error)) => (settle, future, py.None(), error.into_value(py)).into_pyobject(py),
+        Err(failure) => (settle, future, py.None(), parts(&failure)).into_pyobject(py),
     }
-    let converted = match outcome {
-        Ok(value) => convert(py, value),
-        Err(failure) => Err(PyErr::from_value(exception(py, &failure)?)),
-    };
-    match converted {
-        Ok(value) => future.call_method1("set_result", (value,))?,
-        Err(error) => future.call_method1("set_exception", (error.into_value(py),))?,
-    };
-    Ok(())
 }
 
 /// What a thread of the runtime needs to send errands.

@@ -1,5 +1,6 @@
 //! Python's values as kaffic's: bytes, headers, times, settings.
 
+use crate::end::inside;
 use kaffic_bindings::{Failure, Settings};
 use kaffic_core::{Bytes, Header};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -78,7 +79,7 @@ pub(crate) fn timestamp(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i64
     let of = TIMESTAMP.get_or_try_init(py, || {
         py.import("kaffic._values")?.getattr("timestamp_ms").map(Bound::unbind)
     })?;
-    of.bind(py).call1((value,))?.extract().map(Some)
+    inside(py, || of.bind(py).call1((value,)))?.extract().map(Some)
 }
 
 /// A time that a call may take: seconds, or a `timedelta`.

@@ -1,6 +1,7 @@
 //! Records under way: what becomes of one that was sent, or of many that were sent together.
 
 use crate::convert::limit;
+use crate::end::inside;
 use crate::failure::{exception, raised};
 use crate::mailbox::{Mailbox, Parcel};
 use crate::wait::block;
@@ -113,7 +114,7 @@ where
     let find = MAILBOX.get_or_try_init(py, || {
         py.import("kaffic._threads")?.getattr("deliveries").map(Bound::unbind)
     })?;
-    let mailbox = find.bind(py).call0()?;
+    let mailbox = inside(py, || find.bind(py).call0())?;
     let mailbox = Arc::clone(&mailbox.cast::<Mailbox>()?.get().shared);
     let runtime = runtime().map_err(|failure| raised(py, &failure))?;
     runtime.spawn(async move {
@@ -147,7 +148,7 @@ impl Delivery {
     }
 
     /// Has `callback` called with this when it is done, on a thread of the library's, where calls
-    /// come one at a time. What it raises goes to `sys.unraisablehook`.
+    /// come one at a time. What it raises is logged.
     #[pyo3(signature = (callback, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<()> {
         let ticket = slf.get().ticket(slf.py())?;

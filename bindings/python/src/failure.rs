@@ -1,5 +1,6 @@
 //! Failures as Python's exceptions. The classes are Python's own; here they are only looked up.
 
+use crate::end::inside;
 use kaffic_bindings::{Failure, Status};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -7,18 +8,16 @@ use pyo3::sync::PyOnceLock;
 /// `kaffic.errors.make`, which finds the class for a status.
 static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// What the exception is made of.
+pub(crate) fn parts(failure: &Failure) -> (&str, &str, bool, bool, Option<i64>, Option<i64>) {
+    let Failure { status, message, retriable, outcome_unknown, earliest, tail } = failure;
+    (status.name(), message, *retriable, *outcome_unknown, *earliest, *tail)
+}
+
 /// The exception that tells of a failure.
 pub(crate) fn exception<'py>(py: Python<'py>, failure: &Failure) -> PyResult<Bound<'py, PyAny>> {
-    let make = MAKE
-        .get_or_try_init(py, || py.import("kaffic.errors")?.getattr("make").map(Bound::unbind))?;
-    make.bind(py).call1((
-        failure.status.name(),
-        failure.message.as_str(),
-        failure.retriable,
-        failure.outcome_unknown,
-        failure.earliest,
-        failure.tail,
-    ))
+    let import = || py.import("kaffic.errors")?.getattr("make").map(Bound::unbind);
+    inside(py, || MAKE.get_or_try_init(py, import)?.bind(py).call1(parts(failure)))
 }
 
 /// The same, to be raised.

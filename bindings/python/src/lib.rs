@@ -9,6 +9,7 @@ mod client;
 mod consumer;
 mod convert;
 mod delivery;
+mod end;
 mod failure;
 mod handed;
 mod listener;
@@ -19,16 +20,19 @@ mod wait;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Nobody has tried it on the free-threaded build: there the interpreter keeps its lock.
+#[pymodule(gil_used = true)]
 mod _kaffic {
     #[pymodule_export]
-    use super::bridge::Bridge;
+    use super::bridge::{Bridge, Errands};
     #[pymodule_export]
     use super::client::{Client, connect};
     #[pymodule_export]
     use super::consumer::Consumer;
     #[pymodule_export]
     use super::delivery::{Ack, Deliveries, Delivery};
+    #[pymodule_export]
+    use super::end::{close_gate, open_gate};
     #[pymodule_export]
     use super::mailbox::{Mailbox, log_to};
     #[pymodule_export]

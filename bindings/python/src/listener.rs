@@ -1,10 +1,11 @@
 //! What programs are told of rebalances: on the thread that polls, or on that of the event loop.
 
 use crate::bridge::Post;
+use crate::end::inside;
 use kaffic_core::{OffsetCommit, PartitionPosition, RebalanceListener};
 use pyo3::prelude::*;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// Calls one Python function, with `"assigned"`, `"revoked"` or `"lost"` and the partitions.
 pub(crate) struct Listener {
@@ -31,26 +32,43 @@ impl Listener {
             Some(post) if !post.is_here() => {
                 let (answer, answered) = sync_channel(1);
                 post.send(Box::new(move |py| {
-                    // Nobody may wait for it any more.
-                    answer.send(call(py, &told, what, places)).ok();
-                    Ok(())
+                    let answer = Answer { to: answer };
+                    (answer, &*told, what, places).into_pyobject(py)
                 }));
                 // The loop has to come by: this thread of the runtime steps aside for others. A loop
                 // that was closed drops the errand, and with it the answer.
                 tokio::task::block_in_place(|| answered.recv()).unwrap_or_default()
             }
-            _ => Python::try_attach(|py| call(py, &told, what, places)).unwrap_or_default(),
+            _ => Python::try_attach(|py| {
+                let commits =
+                    told.call1(py, (what, places)).and_then(|commits| commits.extract(py));
+                commits.map(made).unwrap_or_else(|error| {
+                    error.write_unraisable(py, Some(told.bind(py)));
+                    Vec::new()
+                })
+            })
+            .unwrap_or_default(),
         }
     }
 }
 
-fn call(py: Python<'_>, told: &Py<PyAny>, what: &str, places: Vec<Place>) -> Vec<OffsetCommit> {
-    let commits =
-        told.call1(py, (what, places)).and_then(|commits| commits.extract::<Vec<Commit>>(py));
-    let commits = commits.unwrap_or_else(|error| {
-        error.write_unraisable(py, Some(told.bind(py)));
-        Vec::new()
-    });
+/// Calls for a consumer whose poll waits for it on another thread.
+#[pyclass(frozen)]
+struct Answer {
+    to: SyncSender<Vec<OffsetCommit>>,
+}
+
+#[pymethods]
+impl Answer {
+    fn __call__(&self, told: &Bound<'_, PyAny>, what: &str, places: Vec<Place>) -> PyResult<()> {
+        let commits = inside(told.py(), || told.call1((what, places)))?.extract()?;
+        // Nobody may wait for it any more.
+        self.to.send(made(commits)).ok();
+        Ok(())
+    }
+}
+
+fn made(commits: Vec<Commit>) -> Vec<OffsetCommit> {
     commits.into_iter().map(commit).collect()
 }
 

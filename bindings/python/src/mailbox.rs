@@ -5,6 +5,7 @@
 use crate::bridge::Lines;
 use kaffic_bindings::logs::{self, Level};
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -81,43 +82,40 @@ impl Shared {
     }
 }
 
-/// A mailbox; `run` is the work of the thread that empties it.
+/// A mailbox, which a Python thread empties.
 #[pyclass(frozen, module = "kaffic._kaffic")]
 pub(crate) struct Mailbox {
     pub(crate) shared: Arc<Shared>,
-    /// Called with level, target and text of log lines.
-    emit: Option<Py<PyAny>>,
+    /// Called with the loop and its errands, or with level, target and text of log lines.
+    call: Py<PyAny>,
 }
 
 #[pymethods]
 impl Mailbox {
     #[new]
-    #[pyo3(signature = (emit=None))]
-    fn new(emit: Option<Py<PyAny>>) -> Self {
-        Self { shared: Arc::default(), emit }
+    fn new(call: Py<PyAny>) -> Self {
+        Self { shared: Arc::default(), call }
     }
 
-    /// Hands over what comes, until the mailbox is closed and empty.
-    fn run(&self, py: Python<'_>) {
-        loop {
-            let (parcels, left_out) = py.detach(|| self.shared.take());
-            if parcels.is_empty() {
-                return;
-            }
-            for parcel in parcels {
-                if let Err(error) = self.hand_over(py, parcel) {
-                    error.write_unraisable(py, None);
-                }
-            }
-            if left_out > 0 {
-                let text = format!("{left_out} log lines were left out: they came too fast");
-                let line = Parcel::Line { level: 30, target: "kaffic".to_owned(), text };
-                self.hand_over(py, line).unwrap_or_else(|error| error.write_unraisable(py, None));
-            }
+    /// Waits for what is to be called, and with what; nothing is left once the mailbox is closed and
+    /// empty. Python calls it, so that no code of the program runs on a stack of this library's: a
+    /// thread that the end of the program takes by surprise must not unwind through that.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let (parcels, left_out) = py.detach(|| self.shared.take());
+        let calls = PyList::empty(py);
+        for parcel in parcels {
+            calls.append(self.call_for(py, parcel)?)?;
         }
+        if left_out > 0 {
+            let text = format!("{left_out} log lines were left out: they came too fast");
+            calls.append(
+                self.call_for(py, Parcel::Line { level: 30, target: "kaffic".to_owned(), text })?,
+            )?;
+        }
+        Ok(calls)
     }
 
-    /// Ends `run` once it has handed over what is there.
+    /// Has `take` end once it has handed over what is there.
     fn close(&self) {
         self.shared.state().closed = true;
         self.shared.arrived.notify_all();
@@ -125,17 +123,15 @@ impl Mailbox {
 }
 
 impl Mailbox {
-    fn hand_over(&self, py: Python<'_>, parcel: Parcel) -> PyResult<()> {
+    fn call_for<'py>(&self, py: Python<'py>, parcel: Parcel) -> PyResult<Bound<'py, PyTuple>> {
         match parcel {
-            Parcel::Loop(lines) => lines.wake(py),
-            Parcel::Delivered { delivery, callback } => {
-                callback.call1(py, (delivery,))?;
-                Ok(())
+            Parcel::Loop(lines) => {
+                let (event_loop, errands) = lines.parts(py);
+                (&self.call, event_loop, errands).into_pyobject(py)
             }
+            Parcel::Delivered { delivery, callback } => (callback, delivery).into_pyobject(py),
             Parcel::Line { level, target, text } => {
-                let Some(emit) = &self.emit else { return Ok(()) };
-                emit.call1(py, (level, target, text))?;
-                Ok(())
+                (&self.call, level, target, text).into_pyobject(py)
             }
         }
     }

@@ -2,6 +2,7 @@
 //! shows it without a copy.
 
 use crate::convert::{headers, nullable, pairs, timestamp};
+use crate::end::inside;
 use kaffic_core::{Bytes, Header};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
@@ -214,7 +215,7 @@ impl ConsumerRecord {
         let of = DATETIME.get_or_try_init(py, || {
             py.import("kaffic._values")?.getattr("to_datetime").map(Bound::unbind)
         })?;
-        of.bind(py).call1((self.inner.timestamp,))
+        inside(py, || of.bind(py).call1((self.inner.timestamp,)))
     }
 
     /// The key, or None where it is null.

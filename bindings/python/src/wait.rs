@@ -2,6 +2,7 @@
 //! Ctrl-C ends every wait.
 
 use crate::bridge::Bridge;
+use crate::end;
 use crate::failure::{in_callback, raised};
 use futures_util::FutureExt;
 use kaffic_bindings::failure::{Failure, Result};
@@ -28,7 +29,7 @@ pub(crate) fn block<T: Send>(
     let mut work = pin!(caught(work));
     loop {
         let slice = async { tokio::time::timeout(SLICE, work.as_mut()).await };
-        match py.detach(|| runtime.block_on(slice)) {
+        match end::outside(py, || runtime.block_on(slice)) {
             Ok(outcome) => return outcome.map_err(|failure| raised(py, &failure)),
             Err(_) => py.check_signals()?,
         }

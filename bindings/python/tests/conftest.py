@@ -17,7 +17,7 @@ def url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
     server = os.environ.get("KAFFIC_TEST_URL")
     if not server:
         return f"file://{tmp_path}/store"
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.nodeid.lower())
     return f"{server.rstrip('/')}/python-{os.getpid()}-{name}"
 
 

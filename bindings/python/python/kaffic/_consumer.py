@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -324,12 +325,15 @@ def teller(
 
     def told(what: str, places: list[tuple[str, int, int]]) -> list[Any]:
         partitions = values.positions(places)
-        if what == "revoked":
-            offsets = None if revoked is None else revoked(partitions)
-            return [] if offsets is None else values.commits(offsets)
-        called = others[what]
-        if called is not None:
-            called(partitions)
+        try:
+            if what == "revoked":
+                offsets = None if revoked is None else revoked(partitions)
+                return [] if offsets is None else values.commits(offsets)
+            called = others[what]
+            if called is not None:
+                called(partitions)
+        except Exception:
+            logging.getLogger("kaffic").exception("a callback failed")
         return []
 
     return told

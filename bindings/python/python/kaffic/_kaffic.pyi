@@ -16,12 +16,15 @@ __all__ = [
     "ConsumerRecord",
     "Deliveries",
     "Delivery",
+    "Errands",
     "Mailbox",
     "Producer",
     "Record",
     "View",
+    "close_gate",
     "connect",
     "log_to",
+    "open_gate",
 ]
 
 _Headers: TypeAlias = Mapping[str, Buffer | None] | Iterable[tuple[str, Buffer | None]]
@@ -156,7 +159,7 @@ class Delivery:
         """Whether it is acknowledged or has failed."""
     def add_done_callback(self, callback: Callable[[Delivery], object], /) -> None:
         """Has `callback` called with this when it is done, on a thread of the library's. Calls come one
-        at a time. What it raises goes to `sys.unraisablehook`."""
+        at a time. What it raises is logged."""
 
 @final
 class Deliveries:
@@ -175,14 +178,25 @@ class Deliveries:
 
 @final
 class Mailbox:
-    def __new__(cls, emit: Callable[[int, str, str], None] | None = None) -> Mailbox: ...
-    def run(self) -> None: ...
+    def __new__(cls, call: Callable[..., object]) -> Mailbox: ...
+    def take(self) -> list[tuple[Any, ...]]: ...
     def close(self) -> None: ...
 
+def open_gate() -> None: ...
+def close_gate() -> None: ...
 def log_to(mailbox: Mailbox, level: int) -> None: ...
 @final
+class Errands:
+    def take(self) -> list[tuple[Any, ...]]: ...
+
+@final
 class Bridge:
-    def __new__(cls, event_loop: asyncio.AbstractEventLoop, mailbox: Mailbox) -> Bridge: ...
+    def __new__(
+        cls,
+        event_loop: asyncio.AbstractEventLoop,
+        mailbox: Mailbox,
+        settle: Callable[[asyncio.Future[Any], Any, Any], None],
+    ) -> Bridge: ...
 
 # With a bridge these return a future of its loop, without one what the future would come to.
 def connect(bridge: Bridge | None, url: str, options: _Pairs) -> Any: ...

@@ -5,16 +5,20 @@ interpreter does, and begin anew in a child of a fork.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import os
 import threading
+from typing import Any
 
-from kaffic._kaffic import Mailbox, log_to
+from kaffic._kaffic import Errands, Mailbox, close_gate, log_to, open_gate
+from kaffic.errors import make
 
 #: How long the end of the program waits for what is being handed over.
 _LAST_SECONDS = 5.0
 
+log = logging.getLogger("kaffic")
 _lock = threading.Lock()
 _running: dict[str, tuple[Mailbox, threading.Thread]] = {}
 _level: int | None = None
@@ -28,15 +32,56 @@ def _mailbox(name: str) -> Mailbox:
     with _lock:
         if name in _running:
             return _running[name][0]
-        mailbox = Mailbox(_emit if name == "logs" else None)
+        mailbox = Mailbox(_emit if name == "logs" else _tell)
         if _over:
             mailbox.close()
             return mailbox
         # A daemon: one that is not would keep the program from its end, where it is told to stop.
-        thread = threading.Thread(target=mailbox.run, name=f"kaffic-{name}", daemon=True)
+        thread = threading.Thread(target=_empty, args=(mailbox,), name=f"kaffic-{name}", daemon=True)
         thread.start()
         _running[name] = (mailbox, thread)
         return mailbox
+
+
+def _empty(mailbox: Mailbox) -> None:
+    while _call(mailbox.take()):
+        pass
+
+
+def _call(calls: list[tuple[Any, ...]]) -> bool:
+    for call, *args in calls:
+        try:
+            call(*args)
+        except Exception:
+            log.exception("a callback failed")
+    return bool(calls)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, errands: Errands) -> None:
+    try:
+        loop.call_soon_threadsafe(_come, errands)
+    except RuntimeError:
+        # The loop is closed: nobody waits any more.
+        errands.take()
+
+
+def _come(errands: Errands) -> None:
+    _call(errands.take())
+
+
+_Parts = tuple[str, str, bool, bool, int | None, int | None]
+
+
+def settle(
+    future: asyncio.Future[Any], value: Any, failed: BaseException | _Parts | None
+) -> None:
+    """Ends a future with a value, an exception, or the parts of one."""
+    if future.done():
+        return
+    if failed is None:
+        future.set_result(value)
+    else:
+        future.set_exception(make(*failed) if isinstance(failed, tuple) else failed)
 
 
 def results() -> Mailbox:
@@ -52,7 +97,7 @@ def deliveries() -> Mailbox:
 def logs() -> None:
     """Has log lines go to ``logging``, at the level that it is set to now."""
     global _level
-    level = logging.getLogger("kaffic").getEffectiveLevel()
+    level = log.getEffectiveLevel()
     if level != _level or "logs" not in _running:
         log_to(_mailbox("logs"), level)
         _level = level
@@ -71,6 +116,7 @@ def _end() -> None:
         _running.clear()
     for mailbox, _ in running:
         mailbox.close()
+    close_gate()
     for _, thread in running:
         thread.join(_LAST_SECONDS)
 
@@ -79,6 +125,7 @@ def _in_the_child() -> None:
     global _lock
     _lock = threading.Lock()
     _running.clear()
+    open_gate()
 
 
 atexit.register(_end)

@@ -93,7 +93,8 @@ def connect(url: str, **options: Setting) -> Making[Client]:
 
     async def make() -> Client:
         _threads.logs()
-        bridge = _kaffic.Bridge(asyncio.get_running_loop(), _threads.results())
+        loop = asyncio.get_running_loop()
+        bridge = _kaffic.Bridge(loop, _threads.results(), _threads.settle)
         return Client(await _kaffic.connect(bridge, url, values.settings(options)), bridge)
 
     return Making(make)
