@@ -3,8 +3,9 @@
 
 use crate::convert;
 use crate::error::Raises;
+use crate::lock::at_once;
 use crate::rebalance::Callbacks;
-use crate::wait::{at_once, wait_anew, wait_in_turn};
+use crate::wait::{wait_anew, wait_in_turn};
 use kaffic_bindings::process::{Belonging, Owned};
 use kaffic_bindings::reader::{Polled, Reader, Wanted};
 use kaffic_bindings::{Failure, Settings, Status};
