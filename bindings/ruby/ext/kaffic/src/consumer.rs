@@ -46,6 +46,21 @@ where
     wait_in_turn(ruby, this, call(reader(ruby, this)?))
 }
 
+/// The same for what need not wait but for the turn.
+fn look<T: Send + 'static, F>(
+    ruby: &Ruby,
+    this: This,
+    look: impl Fn(Arc<Reader>) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    match at_once(this, pin!(look(reader(ruby, this)?))).raises(ruby)? {
+        Some(seen) => seen.raises(ruby),
+        None => call(ruby, this, look),
+    }
+}
+
 fn read_topics(ruby: &Ruby, this: This, topics: Vec<String>) -> Result<(), Error> {
     call(ruby, this, |reader| async move { reader.read(Wanted::Topics(topics)).await })
 }
@@ -169,7 +184,7 @@ fn pause(
 }
 
 fn positions(ruby: &Ruby, this: This) -> Result<Value, Error> {
-    let at = call(ruby, this, |reader| async move { reader.positions().await })?;
+    let at = look(ruby, this, |reader| async move { reader.positions().await })?;
     convert::positions(ruby, &at)
 }
 
@@ -198,11 +213,11 @@ fn commit_async(ruby: &Ruby, this: This) -> Result<(), Error> {
 }
 
 fn member_name(ruby: &Ruby, this: This) -> Result<Option<String>, Error> {
-    call(ruby, this, |reader| async move { reader.member_name().await })
+    look(ruby, this, |reader| async move { reader.member_name().await })
 }
 
 fn is_finished(ruby: &Ruby, this: This) -> Result<bool, Error> {
-    call(ruby, this, |reader| async move { Ok(reader.is_finished().await) })
+    look(ruby, this, |reader| async move { Ok(reader.is_finished().await) })
 }
 
 fn wakeup(ruby: &Ruby, this: This) -> Result<(), Error> {
