@@ -90,7 +90,7 @@ class ProcessTest < Minitest::Test
       script = <<~RUBY
         require "kaffic"
         Kaffic.connect("file://#{dir}") do |client|
-          client.create_topic("t")
+          client.ensure_topic("t")
           client.consumer(topics: ["t"]) do |consumer|
             $stdout.sync = true
             puts "reads"
@@ -100,11 +100,14 @@ class ProcessTest < Minitest::Test
           puts "interrupted"
         end
       RUBY
-      Open3.popen2(RbConfig.ruby, *flags, "-e", script) do |_in, out, wait|
-        assert_equal "reads\n", out.gets
-        Process.kill("INT", wait.pid)
-        assert_equal "interrupted\n", out.gets
-        assert_equal 0, wait.value.exitstatus
+      # Ruby 3.1 ends such a wait in another way where there is one thread only.
+      5.times do
+        Open3.popen2(RbConfig.ruby, *flags, "-e", script) do |_in, out, wait|
+          assert_equal "reads\n", out.gets
+          Process.kill("INT", wait.pid)
+          assert_equal "interrupted\n", out.gets
+          assert_equal 0, wait.value.exitstatus
+        end
       end
     end
   end

@@ -3,8 +3,9 @@
 
 use crate::convert;
 use crate::error::Raises;
+use crate::lock::at_once;
 use crate::rebalance::Callbacks;
-use crate::wait::{at_once, wait_anew, wait_in_turn};
+use crate::wait::{wait_anew, wait_in_turn};
 use kaffic_bindings::process::{Belonging, Owned};
 use kaffic_bindings::reader::{Polled, Reader, Wanted};
 use kaffic_bindings::{Failure, Settings, Status};
@@ -43,6 +44,21 @@ where
     F: Future<Output = Result<T, Failure>> + Send + 'static,
 {
     wait_in_turn(ruby, this, call(reader(ruby, this)?))
+}
+
+/// The same for what need not wait but for the turn.
+fn look<T: Send + 'static, F>(
+    ruby: &Ruby,
+    this: This,
+    look: impl Fn(Arc<Reader>) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    match at_once(this, pin!(look(reader(ruby, this)?))).raises(ruby)? {
+        Some(seen) => seen.raises(ruby),
+        None => call(ruby, this, look),
+    }
 }
 
 fn read_topics(ruby: &Ruby, this: This, topics: Vec<String>) -> Result<(), Error> {
@@ -168,7 +184,7 @@ fn pause(
 }
 
 fn positions(ruby: &Ruby, this: This) -> Result<Value, Error> {
-    let at = call(ruby, this, |reader| async move { reader.positions().await })?;
+    let at = look(ruby, this, |reader| async move { reader.positions().await })?;
     convert::positions(ruby, &at)
 }
 
@@ -197,11 +213,11 @@ fn commit_async(ruby: &Ruby, this: This) -> Result<(), Error> {
 }
 
 fn member_name(ruby: &Ruby, this: This) -> Result<Option<String>, Error> {
-    call(ruby, this, |reader| async move { reader.member_name().await })
+    look(ruby, this, |reader| async move { reader.member_name().await })
 }
 
 fn is_finished(ruby: &Ruby, this: This) -> Result<bool, Error> {
-    call(ruby, this, |reader| async move { Ok(reader.is_finished().await) })
+    look(ruby, this, |reader| async move { Ok(reader.is_finished().await) })
 }
 
 fn wakeup(ruby: &Ruby, this: This) -> Result<(), Error> {

@@ -5,6 +5,8 @@ mod client;
 mod consumer;
 mod convert;
 mod error;
+mod fiber;
+mod lock;
 mod log;
 mod producer;
 mod rebalance;

@@ -2,7 +2,8 @@
 
 use crate::convert;
 use crate::error::{Raises, raise};
-use crate::wait::{at_once, wait};
+use crate::lock::at_once;
+use crate::wait::wait;
 use kaffic_bindings::Failure;
 use kaffic_bindings::process::{Belonging, Owned, limited};
 use kaffic_core::{Ack, Record, Ticket};
