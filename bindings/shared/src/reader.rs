@@ -419,10 +419,10 @@ mod tests {
         for poll in &mut polls {
             assert!(poll.now_or_never().is_none());
         }
-        let all = futures_util::future::join_all(polls);
-        let closes = tokio::time::timeout(Duration::from_secs(60), reader.close());
-        let (polled, closed) = futures_util::future::join(all, closes).await;
-        assert_eq!(closed, Ok(Ok(())));
+        let all = futures_util::future::join(futures_util::future::join_all(polls), reader.close());
+        let ended = crate::process::limited(Some(Duration::from_secs(20)), "it", all.map(Ok)).await;
+        let (polled, closed) = ended.expect("it hangs");
+        assert_eq!(closed, Ok(()));
         for polled in polled {
             assert_eq!(polled.unwrap_err().status, Status::Closed);
         }
