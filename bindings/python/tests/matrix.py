@@ -18,7 +18,7 @@ BIG = bytes((i * 31 + 7) % 251 for i in range(251)) * (5 * 1024 * 1024 // 251 + 
 HEADERS: list[tuple[str, bytes | None]] = [("a", b"1"), ("ü", None), ("a", b"")]
 RECORDS = [
     kaffic.Record(None, partition=0),
-    kaffic.Record(None, b"", partition=0),
+    kaffic.Record(b"", b"", partition=0),
     kaffic.Record(None, b"k", partition=0),
     kaffic.Record(b"v", partition=0),
     kaffic.Record("grüßt 🦀".encode(), b"\x00\xff\n", headers=HEADERS, timestamp=1234567890123, partition=0),
