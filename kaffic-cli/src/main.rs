@@ -14,6 +14,7 @@ mod output;
 mod position;
 mod produce;
 mod progress;
+mod serve;
 mod signals;
 mod stop;
 mod store;
@@ -77,6 +78,8 @@ enum Command {
     Compact(compact::Args),
     /// Try what kaffic needs on this store, and say what to expect of it
     Doctor(doctor::Args),
+    /// Answer HTTP requests: topics, records and groups for programs that can't link the library
+    Serve(serve::Args),
     /// Measure produce, catch-up and end-to-end on this store
     Bench(bench::Args),
     /// One of the writers that bench starts
@@ -132,6 +135,7 @@ async fn run(cli: Cli) -> Result<(), Stop> {
         Command::Adopt(args) => interrupt.cut(adopt::run(&store, args)).await,
         Command::Compact(args) => interrupt.cut(compact::run(&store, args)).await,
         Command::Doctor(args) => interrupt.cut(doctor::run(&store, args)).await,
+        Command::Serve(args) => serve::run(&store, args, interrupt).await,
         Command::Bench(args) => bench::run(&store, args, interrupt).await,
         Command::BenchWriter(args) => interrupt.cut(bench::writer::run(&store, args)).await,
         Command::Completions { .. } => Ok(()),

@@ -6,9 +6,10 @@ use crate::settings::Settings;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use kaffic_core::{
-    CommittedOffset, Consumer, ConsumerBuilder, ConsumerRecord, Kaffic, OffsetCommit,
+    CommittedOffset, Consumer, ConsumerBuilder, ConsumerRecord, ErrorKind, Kaffic, OffsetCommit,
     PartitionPosition, RebalanceListener, Start,
 };
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -67,8 +68,14 @@ pub struct Reader {
 
 enum State {
     Idle,
-    Reads(Box<Consumer>),
+    Reads(Box<Reading>),
     Closed,
+}
+
+struct Reading {
+    consumer: Consumer,
+    /// Records that [`Reader::ready`] has polled and nobody has taken.
+    ahead: VecDeque<ConsumerRecord>,
 }
 
 /// A listener that several consumers, one after the other, can have.
@@ -140,11 +147,11 @@ impl Reader {
                 return Err(closed());
             }
         }
-        let mut consumer = Box::new(builder.build().await?);
+        let mut consumer = builder.build().await?;
         for (topic, partition, offset) in seeks {
             consumer.seek(&topic, partition, Start::Offset(offset)).await?;
         }
-        *state = State::Reads(consumer);
+        *state = State::Reads(Box::new(Reading { consumer, ahead: VecDeque::new() }));
         Ok(())
     }
 
@@ -164,8 +171,72 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Consumer::poll`]; `InvalidArgument` before anything was said to be read.
-    #[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
     pub async fn poll(&self, max: usize, wait: Option<Duration>) -> Result<Polled> {
+        let take = |reading: &mut Reading, records: Vec<ConsumerRecord>| {
+            if reading.ahead.is_empty() && records.len() <= max {
+                return records;
+            }
+            reading.ahead.extend(records);
+            reading.take(max)
+        };
+        Ok(self.polled(max, wait, take).await?.map_or(Polled::Woken, Polled::Records))
+    }
+
+    /// Waits as [`poll`](Self::poll) does, and leaves the records to be [taken](Self::take). For
+    /// programs that may stop waiting at any time: until it is taken, no record counts as theirs.
+    /// `Some(false)` if the time ran out, or if the consumer is finished; `None` if woken.
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    ///
+    /// ```
+    /// # kaffic_bindings::process::runtime().unwrap().block_on(async {
+    /// # use kaffic_bindings::reader::{Reader, Wanted};
+    /// # use kaffic_core::{Kaffic, Record};
+    /// # let client = Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// # client.producer("t").build().await.unwrap().send(Record::value("v")).await.unwrap();
+    /// # let reader = Reader::new(&client, Default::default(), None).unwrap();
+    /// # reader.read(Wanted::Topics(vec!["t".into()])).await.unwrap();
+    /// assert_eq!(reader.ready(10, None).await.unwrap(), Some(true));
+    /// assert_eq!(reader.positions().await.unwrap()[0].offset, 0);
+    /// assert_eq!(reader.take(10).unwrap().len(), 1);
+    /// assert_eq!(reader.positions().await.unwrap()[0].offset, 1);
+    /// # });
+    /// ```
+    pub async fn ready(&self, max: usize, wait: Option<Duration>) -> Result<Option<bool>> {
+        let keep = |reading: &mut Reading, records| {
+            reading.ahead.extend(records);
+            !reading.ahead.is_empty()
+        };
+        self.polled(max, wait, keep).await
+    }
+
+    /// Up to `max` records that are there at once; none also while another call has its turn. Called
+    /// within the runtime.
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    pub fn take(&self, max: usize) -> Result<Vec<ConsumerRecord>> {
+        let Ok(mut state) = self.state.try_lock() else { return Ok(Vec::new()) };
+        let reading = reading(&mut state)?;
+        if reading.ahead.is_empty() {
+            // Without a wait it is ready at once.
+            let polled = reading.consumer.poll(max, Duration::ZERO).now_or_never();
+            return Ok(polled.transpose()?.unwrap_or_default());
+        }
+        Ok(reading.take(max))
+    }
+
+    /// Polls, unless there are records that nobody took, and does something with what came before
+    /// anybody else has a turn.
+    #[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
+    async fn polled<T: Default>(
+        &self,
+        max: usize,
+        wait: Option<Duration>,
+        mut come: impl FnMut(&mut Reading, Vec<ConsumerRecord>) -> T,
+    ) -> Result<Option<T>> {
         let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
             let turn = self.state.lock();
@@ -174,10 +245,13 @@ impl Reader {
                 // Another poll may have the turn for longer.
                 Some(at) => match tokio::time::timeout_at(at.into(), turn).await {
                     Ok(state) => state,
-                    Err(_) => return Ok(Polled::Records(Vec::new())),
+                    Err(_) => return Ok(Some(T::default())),
                 },
             };
-            let consumer = reading(&mut state)?;
+            let reading = reading(&mut state)?;
+            if !reading.ahead.is_empty() {
+                return Ok(Some(come(reading, Vec::new())));
+            }
             let hour = Duration::from_secs(3600);
             let left =
                 deadline.map_or(hour, |at| at.saturating_duration_since(Instant::now()).min(hour));
@@ -185,19 +259,20 @@ impl Reader {
             // With others about it takes what is there, and lets them go first before it waits.
             let others = self.askers.load(Ordering::Acquire) > 0;
             let ended = {
-                let work = pin!(consumer.poll(max, if others { Duration::ZERO } else { left }));
+                let wait = if others { Duration::ZERO } else { left };
+                let work = pin!(reading.consumer.poll(max, wait));
                 let asked = pin!(self.asked.notified());
                 let woken = pin!(self.woken.notified());
                 match select(work, select(woken, asked)).await {
                     Either::Left((records, _)) => Some(records?),
-                    Either::Right((Either::Left(_), _)) => return Ok(Polled::Woken),
+                    Either::Right((Either::Left(_), _)) => return Ok(None),
                     Either::Right((Either::Right(_), _)) => None,
                 }
             };
             if let Some(records) = ended {
                 let over = last && (!others || left.is_zero());
-                if !records.is_empty() || over || max == 0 || consumer.is_finished() {
-                    return Ok(Polled::Records(records));
+                if !records.is_empty() || over || max == 0 || reading.consumer.is_finished() {
+                    return Ok(Some(come(reading, records)));
                 }
             }
             // The lock is fair: whoever asked comes before the next round of this.
@@ -216,7 +291,11 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::seek`].
     pub async fn seek(&self, topic: &str, partition: u32, to: Start) -> Result<()> {
-        Ok(reading(&mut *self.turn().await)?.seek(topic, partition, to).await?)
+        let mut state = self.turn().await;
+        let reading = reading(&mut state)?;
+        reading.consumer.seek(topic, partition, to).await?;
+        reading.ahead.retain(|record| record.partition != partition || &*record.topic != topic);
+        Ok(())
     }
 
     /// Stops delivering a partition, or goes on with it.
@@ -225,10 +304,11 @@ impl Reader {
     /// `InvalidArgument` for a partition that is not assigned.
     pub async fn pause(&self, topic: &str, partition: u32, paused: bool) -> Result<()> {
         let mut state = self.turn().await;
-        let consumer = reading(&mut state)?;
+        let reading = reading(&mut state)?;
+        reading.put_back().await?;
         match paused {
-            true => consumer.pause(topic, partition)?,
-            false => consumer.resume(topic, partition)?,
+            true => reading.consumer.pause(topic, partition)?,
+            false => reading.consumer.resume(topic, partition)?,
         }
         Ok(())
     }
@@ -246,15 +326,22 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::end_offsets`].
     pub async fn end_offsets(&self) -> Result<Vec<PartitionPosition>> {
-        Ok(reading(&mut *self.turn().await)?.end_offsets().await?)
+        Ok(reading(&mut *self.turn().await)?.consumer.end_offsets().await?)
     }
 
     /// How far behind the tails it is.
     ///
     /// # Errors
-    /// As [`Consumer::lag`].
+    /// As [`Consumer::end_offsets`].
     pub async fn lag(&self) -> Result<Vec<PartitionPosition>> {
-        Ok(reading(&mut *self.turn().await)?.lag().await?)
+        let mut state = self.turn().await;
+        let reading = reading(&mut state)?;
+        let ends = reading.consumer.end_offsets().await?.into_iter();
+        let lag = |(end, at): (PartitionPosition, PartitionPosition)| PartitionPosition {
+            offset: (end.offset - at.offset).max(0),
+            ..at
+        };
+        Ok(ends.zip(reading.positions()).map(lag).collect())
     }
 
     /// Commits these offsets, or all positions.
@@ -263,10 +350,16 @@ impl Reader {
     /// As [`Consumer::commit`] and [`Consumer::commit_offsets`].
     pub async fn commit(&self, offsets: Option<Vec<OffsetCommit>>) -> Result<()> {
         let mut state = self.turn().await;
-        let consumer = reading(&mut state)?;
+        let reading = reading(&mut state)?;
         match offsets {
-            None => consumer.commit().await?,
-            Some(offsets) => consumer.commit_offsets(offsets).await?,
+            None if reading.ahead.is_empty() => reading.consumer.commit().await?,
+            None => {
+                let up_to =
+                    |at: PartitionPosition| OffsetCommit::new(&*at.topic, at.partition, at.offset);
+                let offsets: Vec<_> = reading.positions().into_iter().map(up_to).collect();
+                reading.consumer.commit_offsets(offsets).await?;
+            }
+            Some(offsets) => reading.consumer.commit_offsets(offsets).await?,
         }
         Ok(())
     }
@@ -276,7 +369,10 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::commit_async`].
     pub async fn commit_async(&self) -> Result<()> {
-        Ok(reading(&mut *self.turn().await)?.commit_async()?)
+        let mut state = self.turn().await;
+        let reading = reading(&mut state)?;
+        reading.put_back().await?;
+        Ok(reading.consumer.commit_async()?)
     }
 
     /// What is committed in the partitions that it has.
@@ -284,7 +380,7 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::committed`].
     pub async fn committed(&self) -> Result<Vec<CommittedOffset>> {
-        Ok(reading(&mut *self.turn().await)?.committed().await?)
+        Ok(reading(&mut *self.turn().await)?.consumer.committed().await?)
     }
 
     /// Its name in its group, if it is in one.
@@ -292,14 +388,14 @@ impl Reader {
     /// # Errors
     /// `Closed`, and `InvalidArgument` before anything was said to be read.
     pub async fn member_name(&self) -> Result<Option<String>> {
-        Ok(reading(&mut *self.turn().await)?.member_name().map(str::to_owned))
+        Ok(reading(&mut *self.turn().await)?.consumer.member_name().map(str::to_owned))
     }
 
     /// Whether everything that was asked for has been delivered; so too once it is closed.
     pub async fn is_finished(&self) -> bool {
         match &*self.turn().await {
             State::Idle => false,
-            State::Reads(consumer) => consumer.is_finished(),
+            State::Reads(reading) => reading.ahead.is_empty() && reading.consumer.is_finished(),
             State::Closed => true,
         }
     }
@@ -318,7 +414,7 @@ impl Reader {
         self.closed.store(true, Ordering::Release);
         let mut state = self.turn().await;
         match std::mem::replace(&mut *state, State::Closed) {
-            State::Reads(consumer) => Ok(consumer.close().await?),
+            State::Reads(reading) => reading.close().await,
             State::Idle | State::Closed => Ok(()),
         }
     }
@@ -357,9 +453,50 @@ fn said(builder: ConsumerBuilder, wanted: Wanted) -> ConsumerBuilder {
     }
 }
 
-fn reading(state: &mut State) -> Result<&mut Consumer> {
+impl Reading {
+    fn take(&mut self, max: usize) -> Vec<ConsumerRecord> {
+        let count = max.min(self.ahead.len());
+        self.ahead.drain(..count).collect()
+    }
+
+    /// The offset of the next record that will be taken, of every partition.
+    fn positions(&self) -> Vec<PartitionPosition> {
+        let mut positions = self.consumer.positions();
+        for position in &mut positions {
+            let of = |record: &&ConsumerRecord| {
+                record.partition == position.partition && record.topic == position.topic
+            };
+            position.offset =
+                self.ahead.iter().find(of).map_or(position.offset, |next| next.offset);
+        }
+        positions
+    }
+
+    /// Closes the consumer, also where it can't be told what nobody took.
+    async fn close(mut self) -> Result<()> {
+        let put_back = self.put_back().await;
+        self.consumer.close().await?;
+        put_back
+    }
+
+    /// Goes back to before the records that nobody took.
+    async fn put_back(&mut self) -> Result<()> {
+        while let Some(next) = self.ahead.front() {
+            let (topic, partition) = (Arc::clone(&next.topic), next.partition);
+            match self.consumer.seek(&topic, partition, Start::Offset(next.offset)).await {
+                // It went to another member meanwhile.
+                Err(error) if error.kind() == ErrorKind::InvalidArgument => {}
+                sought => sought?,
+            }
+            self.ahead.retain(|record| record.partition != partition || record.topic != topic);
+        }
+        Ok(())
+    }
+}
+
+fn reading(state: &mut State) -> Result<&mut Reading> {
     match state {
-        State::Reads(consumer) => Ok(consumer),
+        State::Reads(reading) => Ok(reading),
         State::Idle => {
             Err(Failure::invalid("the consumer reads nothing yet: subscribe or assign first"))
         }
@@ -372,162 +509,4 @@ fn closed() -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kaffic_core::{Record, TopicConfig};
-
-    async fn client() -> Kaffic {
-        let client = Kaffic::connect("memory://").await.unwrap();
-        client.topics().create("t", TopicConfig::new().partitions(2)).await.unwrap();
-        client
-    }
-
-    async fn reader(client: &Kaffic, settings: &[(&str, &str)]) -> Arc<Reader> {
-        let settings = settings.iter().copied().collect();
-        let reader = Reader::new(client, settings, None).unwrap();
-        reader.read(Wanted::Topics(vec!["t".into()])).await.unwrap();
-        Arc::new(reader)
-    }
-
-    async fn produce(client: &Kaffic, partition: u32, values: &[&str]) {
-        let producer = client.producer("t").build().await.unwrap();
-        for value in values {
-            let record = Record::value((*value).to_owned()).partition(partition);
-            producer.send(record).await.unwrap();
-        }
-        producer.close().await.unwrap();
-    }
-
-    fn values(polled: Polled) -> Vec<String> {
-        let Polled::Records(records) = polled else { panic!("woken") };
-        let text = |record: ConsumerRecord| String::from_utf8_lossy(&record.value.unwrap()).into();
-        records.into_iter().map(text).collect()
-    }
-
-    #[tokio::test]
-    async fn other_calls_get_their_turn_while_a_poll_waits() {
-        let client = client().await;
-        let reader = reader(&client, &[]).await;
-        let mut poll = pin!(reader.poll(10, None));
-        assert!(poll.as_mut().now_or_never().is_none());
-        for _ in 0..3 {
-            let positions = pin!(reader.positions());
-            match select(poll.as_mut(), positions).await {
-                Either::Left(_) => panic!("the poll ended"),
-                Either::Right((positions, _)) => assert_eq!(positions.unwrap().len(), 2),
-            }
-        }
-        produce(&client, 1, &["v"]).await;
-        assert_eq!(values(poll.await.unwrap()), ["v"]);
-    }
-
-    #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "tasks of a test")]
-    async fn several_polls_wait_and_all_step_back() {
-        let client = client().await;
-        let reader = reader(&client, &[]).await;
-        let polls: Vec<_> = (0..3)
-            .map(|_| {
-                let reader = Arc::clone(&reader);
-                tokio::task::spawn(async move { reader.poll(1, None).await })
-            })
-            .collect();
-        // One that has the turn makes no other wait for longer than that wants to.
-        let nothing = reader.poll(1, Some(Duration::from_millis(1))).await.unwrap();
-        assert_eq!(values(nothing).len(), 0);
-        for _ in 0..10 {
-            assert_eq!(reader.positions().await.unwrap().len(), 2);
-        }
-        produce(&client, 0, &["v"]).await;
-        reader.close().await.unwrap();
-        let mut records = 0;
-        for poll in polls {
-            match poll.await.unwrap() {
-                Ok(polled) => records += values(polled).len(),
-                Err(failure) => assert_eq!(failure.status, Status::Closed),
-            }
-        }
-        assert!(records <= 1);
-    }
-
-    #[tokio::test]
-    async fn a_poll_gets_on_however_much_others_ask() {
-        let client = client().await;
-        produce(&client, 0, &["v"]).await;
-        let reader = reader(&client, &[]).await;
-        let asks = async {
-            loop {
-                // There is always one that asks.
-                let (first, second) = (reader.positions(), reader.positions());
-                let both = futures_util::future::join(first, second).await;
-                assert!(both.0.is_ok() && both.1.is_ok());
-                tokio::task::yield_now().await;
-            }
-        };
-        let all_the_time = futures_util::future::join(asks, std::future::pending::<()>());
-        match select(pin!(reader.poll(1, None)), pin!(all_the_time)).await {
-            Either::Left((polled, _)) => assert_eq!(values(polled.unwrap()), ["v"]),
-            Either::Right(_) => panic!("it never ends"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_wake_ends_one_poll_also_the_next() {
-        let client = client().await;
-        let reader = reader(&client, &[]).await;
-        reader.wake();
-        assert!(matches!(reader.poll(1, None).await.unwrap(), Polled::Woken));
-        let mut poll = pin!(reader.poll(1, None));
-        assert!(poll.as_mut().now_or_never().is_none());
-        reader.wake();
-        assert!(matches!(poll.await.unwrap(), Polled::Woken));
-        let nothing = reader.poll(1, Some(Duration::ZERO)).await.unwrap();
-        assert_eq!(values(nothing).len(), 0);
-    }
-
-    #[tokio::test]
-    async fn closing_ends_a_poll_and_everything_after_says_so() {
-        let client = client().await;
-        let reader = reader(&client, &[("group", "g")]).await;
-        let other = Arc::clone(&reader);
-        let poll = pin!(reader.poll(1, None));
-        let (polled, ended) =
-            futures_util::future::join(poll, async move { other.close().await }).await;
-        assert_eq!(ended, Ok(()));
-        assert_eq!(polled.unwrap_err().status, Status::Closed);
-        assert_eq!(reader.commit(None).await.unwrap_err().status, Status::Closed);
-        let again = reader.read(Wanted::Topics(vec!["t".into()])).await;
-        assert_eq!(again.unwrap_err().status, Status::Closed);
-        assert!(reader.is_finished().await && reader.is_closed());
-        assert_eq!(reader.close().await, Ok(()));
-        assert!(client.groups().describe("g").await.unwrap().members.is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_is_read_may_change() {
-        let client = client().await;
-        produce(&client, 0, &["a", "b", "c"]).await;
-        produce(&client, 1, &["x", "y"]).await;
-        let reader = Reader::new(&client, Settings::default(), None).unwrap();
-        let early = reader.poll(1, None).await.unwrap_err();
-        assert_eq!(early.status, Status::InvalidArgument);
-        for (wanted, expected) in
-            [((0, Some(2)), vec!["c"]), ((1, None), vec!["x", "y"]), ((0, Some(1)), vec!["b", "c"])]
-        {
-            let (partition, offset) = wanted;
-            let wanted = Wanted::Partitions(vec![("t".into(), partition, offset)]);
-            reader.read(wanted).await.unwrap();
-            assert_eq!(values(reader.poll(10, None).await.unwrap()), expected);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_finished_consumer_does_not_wait() {
-        let client = client().await;
-        produce(&client, 0, &["a"]).await;
-        let reader = reader(&client, &[("until", "latest")]).await;
-        assert_eq!(values(reader.poll(10, None).await.unwrap()), ["a"]);
-        assert_eq!(values(reader.poll(10, None).await.unwrap()).len(), 0);
-        assert!(reader.is_finished().await);
-    }
-}
+mod tests;

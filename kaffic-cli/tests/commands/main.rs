@@ -9,6 +9,7 @@ mod consume;
 mod general;
 mod group;
 mod produce;
+mod serve;
 #[path = "../support/mod.rs"]
 mod support;
 mod topic;

@@ -1,0 +1,3 @@
+import kaffic from './index.js';
+
+export const { connect, setLogger, Client, Consumer, ConsumerRecord, KafficError, Producer } = kaffic;
