@@ -726,6 +726,52 @@ async fn what_was_overtaken_is_not_taken_for_committed() {
     assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 4);
 }
 
+/// Commits in the background don't pile up while the storage is slow: the newest is written, at the
+/// latest when the consumer is closed.
+#[tokio::test(start_paused = true)]
+async fn of_commits_in_the_background_the_newest_is_written() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 1).await;
+    fill(&client, "t", 1, 100).await;
+    let builder = || client.consumer().group("g").assign("t", [0]).auto_commit(None);
+    let slow = || lab.store.always(Fault::Delay(SECOND), |r| r.key.contains("/offsets/"));
+    let puts = || {
+        let requests = lab.store.take_requests().into_iter();
+        requests.filter(|r| r.key.contains("/offsets/") && r.op == Op::Put).count()
+    };
+    let mut consumer = builder().build().await.unwrap();
+    slow();
+    puts();
+    for n in 0..50 {
+        assert_eq!(poll_once(&mut consumer, 1).await, [n]);
+        consumer.commit_async().unwrap();
+        pause(SECOND / 100).await;
+    }
+    pause(100 * SECOND).await;
+    assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 50);
+    // One was under way while the others came.
+    assert_eq!(puts(), 2);
+    // The first is under way, and the second not begun, when it is closed.
+    for _ in 0..2 {
+        poll_once(&mut consumer, 10).await;
+        consumer.commit_async().unwrap();
+        pause(SECOND / 100).await;
+    }
+    consumer.close().await.unwrap();
+    assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 70);
+    // What was committed in the background and then set back by the application stays so.
+    let mut consumer = builder().build().await.unwrap();
+    for _ in 0..2 {
+        poll_once(&mut consumer, 5).await;
+        consumer.commit_async().unwrap();
+        pause(SECOND / 100).await;
+    }
+    consumer.commit_offsets([OffsetCommit::new("t", 0, 71)]).await.unwrap();
+    consumer.close().await.unwrap();
+    assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 71);
+}
+
 /// Commits fill block after block; those before the present one go when nothing late can come to them.
 #[tokio::test(start_paused = true)]
 async fn old_commits_are_removed() {

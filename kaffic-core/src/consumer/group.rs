@@ -21,7 +21,7 @@ use futures_util::future::{AbortHandle, Abortable, BoxFuture, select};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -103,11 +103,20 @@ enum Event {
 }
 
 /// Something to be committed.
+#[derive(Debug)]
 struct Commit {
     index: usize,
     offsets: Arc<OwnedOffsets>,
     ticket: u64,
     committed: Committed,
+}
+
+/// Commits that nobody waits for: one task writes them, and of those that come meanwhile only the
+/// newest of each partition.
+#[derive(Debug, Default)]
+struct Background {
+    running: bool,
+    next: BTreeMap<usize, Commit>,
 }
 
 /// A consumer's group.
@@ -123,6 +132,7 @@ pub(super) struct GroupSide {
     owned: BTreeMap<usize, Owned>,
     claiming: HashSet<LogId>,
     committing: bool,
+    background: Arc<Mutex<Background>>,
     committed_at: Duration,
     permits: Arc<Semaphore>,
     tasks: BTreeMap<u64, AbortHandle>,
@@ -173,6 +183,7 @@ impl GroupSide {
             owned: BTreeMap::new(),
             claiming: HashSet::new(),
             committing: false,
+            background: Arc::default(),
             committed_at: context.env.monotonic(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             tasks: BTreeMap::new(),
@@ -212,6 +223,11 @@ impl GroupSide {
             self.take(claimed, partitions);
         }
         Ok(())
+    }
+
+    /// The group's name.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.group
     }
 
     pub(super) fn member(&self) -> Option<&str> {
@@ -430,6 +446,10 @@ impl GroupSide {
         revoked: &[usize],
         partitions: &mut Partitions,
     ) -> Vec<(Arc<OwnedOffsets>, Option<Committed>)> {
+        let waiting: Vec<Commit> = {
+            let mut background = locked(&self.background);
+            revoked.iter().filter_map(|index| background.next.remove(index)).collect()
+        };
         let gone = self.forget(revoked, partitions);
         if gone.is_empty() {
             return Vec::new();
@@ -459,7 +479,13 @@ impl GroupSide {
         };
         gone.into_iter()
             .map(|(owned, assigned)| {
+                // What was to be committed in the background, and has not been begun.
+                let is_its = |c: &&Commit| {
+                    Arc::ptr_eq(&c.offsets, &owned.offsets) && c.offsets.is_newest(c.ticket)
+                };
+                let waits = waiting.iter().find(is_its);
                 let commit = commit_of(&owned, &assigned);
+                let commit = commit.or_else(|| waits.map(|commit| commit.committed.clone()));
                 (owned.offsets, commit)
             })
             .collect()
@@ -509,10 +535,14 @@ impl GroupSide {
             return;
         }
         self.committing = true;
-        self.spawn(Box::pin(commit_all(commits)), |task, results| Event::Committed {
-            task,
-            results,
-        });
+        let mut background = locked(&self.background);
+        background.next.extend(commits.into_iter().map(|commit| (commit.index, commit)));
+        if std::mem::replace(&mut background.running, true) {
+            return;
+        }
+        drop(background);
+        let work = Box::pin(commit_newest(Arc::clone(&self.background)));
+        self.spawn(work, |task, results| Event::Committed { task, results });
     }
 
     /// Commits where every partition is now.
@@ -619,6 +649,28 @@ impl GroupSide {
             Abortable::new(work, registration).await.ok();
         }));
         self.tasks.insert(task, handle);
+    }
+}
+
+fn locked(background: &Mutex<Background>) -> MutexGuard<'_, Background> {
+    background.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Commits until nothing is waiting, and says what became of the newest of each partition.
+async fn commit_newest(background: Arc<Mutex<Background>>) -> Vec<(usize, i64, Result<bool>)> {
+    let mut done = BTreeMap::new();
+    loop {
+        let commits = {
+            let mut background = locked(&background);
+            background.running = !background.next.is_empty();
+            std::mem::take(&mut background.next)
+        };
+        if commits.is_empty() {
+            return done.into_values().collect();
+        }
+        for result in commit_all(commits.into_values().collect()).await {
+            done.insert(result.0, result);
+        }
     }
 }
 

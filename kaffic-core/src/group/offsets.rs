@@ -279,6 +279,11 @@ impl OwnedOffsets {
         self.tickets.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Whether no commit was asked for since.
+    pub(crate) fn is_newest(&self, ticket: u64) -> bool {
+        self.tickets.load(Ordering::Relaxed) == ticket
+    }
+
     /// What is committed, as far as this owner knows.
     pub(crate) async fn committed(&self) -> Committed {
         self.inner.lock().await.newest.state.committed.clone()
