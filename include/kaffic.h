@@ -655,11 +655,19 @@ kaffic_status_t kaffic_client_new(const char *url,
                                   kaffic_error_t **error);
 
 /**
- * Gives what the client and everything made from it asked of the store so far, as JSON:
- * {"requests":{"put":…,"get":…,"list":…,"delete":…},"put_bytes":…,"get_bytes":…}. Free it with
- * kaffic_string_free. Does not wait. Thread-safe.
+ * Gives what the client and everything made from it has done so far, as JSON:
+ * {"storage":{"put":O,"get":O,"list":O,"delete":O,"throttled":N},
+ *  "producer":{"append":O,"records":N,"conflicts":N},
+ *  "consumer":{"records":N,"bytes":N,"commit":O,"lag":[{"group":…,"topic":…,"partition":N,"lag":N,
+ * "age_ms":N}, …]}}
+ * where O is {"count":N,"failed":N,"bytes":N,"duration_ms":{"sum":…,"mean":…,"p50":…,"p90":…,"p99":…,
+ * "max":…,"buckets":[{"le":…,"count":N}, …]}}. Counts only grow; a bucket has all that took no longer
+ * than its "le"; lag is that which was last asked for. docs/operations.md says what each means. Free
+ * it with kaffic_string_free. Does not wait. Thread-safe.
  */
-kaffic_status_t kaffic_client_metrics(const kaffic_client_t *client, char **json, kaffic_error_t **error);
+kaffic_status_t kaffic_client_metrics(const kaffic_client_t *client,
+                                      char **json,
+                                      kaffic_error_t **error);
 
 /**
  * Tries on the store what kaffic rests on, in some 600 requests, and gives what it found as JSON:

@@ -274,12 +274,12 @@ export class Client implements AsyncDisposable {
    */
   examine(options?: Abortable): Promise<Examination>;
   /**
-   * What was asked of the store so far.
+   * What the client and everything made from it has done so far, and how long it took.
    *
    * @example
    * ```js
-   * const { requests } = client.metrics();
-   * assert.ok(requests.put >= 1);
+   * const { storage } = client.metrics();
+   * assert.ok(storage.put.count >= 1);
    * ```
    */
   metrics(): Metrics;

@@ -85,8 +85,42 @@ export interface GroupDescription {
   }[];
 }
 
+/** Something that is done again and again, takes time, and may fail. */
+export interface OperationMetrics {
+  /** How often it ended, well or not. */
+  count: number;
+  failed: number;
+  /** What it moved. */
+  bytes: number;
+  /** How long it took, in milliseconds. A bucket has all that took no longer than its `le`. */
+  durationMs: {
+    sum: number;
+    mean: number;
+    p50: number;
+    p90: number;
+    p99: number;
+    max: number;
+    buckets: { le: number; count: number }[];
+  };
+}
+
+/** What a client has done so far. Counts only grow. */
 export interface Metrics {
-  requests: { put: number; get: number; list: number; delete: number };
-  putBytes: number;
-  getBytes: number;
+  /** Requests to the storage, each try on its own; `throttled` are those that were too many for it. */
+  storage: {
+    put: OperationMetrics;
+    get: OperationMetrics;
+    list: OperationMetrics;
+    delete: OperationMetrics;
+    throttled: number;
+  };
+  /** Batches that were appended, records that were acknowledged, and slots that another writer won. */
+  producer: { append: OperationMetrics; records: number; conflicts: number };
+  /** Records that were handed to the program, commits, and lag as it was last asked for. */
+  consumer: {
+    records: number;
+    bytes: number;
+    commit: OperationMetrics;
+    lag: { group: string | null; topic: string; partition: number; lag: bigint; ageMs: number }[];
+  };
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::group::Groups;
 use crate::log::compact::Compactor;
 use crate::log::{AdoptReport, Log, TrimReport};
+use crate::metrics::Metrics;
 use crate::producer::ProducerBuilder;
 use crate::store::{RequestCounts, Store, StoreOptions, check_local, open_url};
 use crate::topic::Topics;
@@ -215,7 +216,13 @@ impl Kaffic {
 
     /// The storage requests made so far by this client and everything that came from it.
     pub fn request_counts(&self) -> RequestCounts {
-        self.context.store.request_counts()
+        self.context.store.meter().request_counts()
+    }
+
+    /// What this client and everything that came from it has done so far: requests, appends, records,
+    /// conflicts, commits, how long they took, and lag. Costs nothing but a copy.
+    pub fn metrics(&self) -> Metrics {
+        self.context.store.meter().read(self.context.env.monotonic())
     }
 }
 

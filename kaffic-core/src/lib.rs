@@ -37,6 +37,7 @@ mod error;
 mod group;
 mod keys;
 mod log;
+mod metrics;
 mod names;
 mod producer;
 mod record;
@@ -60,6 +61,10 @@ pub use group::{
     RangeAssignor, ResetTo, RoundRobinAssignor, StickyAssignor,
 };
 pub use log::{AdoptReport, AdoptedBlock, Deletion, MinExpiry, TrimReport};
+pub use metrics::{
+    ConsumerMetrics, Durations, Metrics, OperationMetrics, PartitionLag, ProducerMetrics,
+    StorageMetrics,
+};
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record};
 pub use store::{RequestCounts, StoreOptions};

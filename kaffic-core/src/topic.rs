@@ -466,6 +466,7 @@ impl Topics {
                 break stored;
             }
         };
+        store.meter().forget_lags(|_, topic| topic == name);
         let mut deletion = Deletion::default();
         let now = store.now().await?;
         for incarnation in 0..=deleted.incarnation {

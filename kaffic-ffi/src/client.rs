@@ -49,9 +49,15 @@ pub unsafe extern "C" fn kaffic_client_new(
     }
 }
 
-/// Gives what the client and everything made from it asked of the store so far, as JSON:
-/// {"requests":{"put":…,"get":…,"list":…,"delete":…},"put_bytes":…,"get_bytes":…}. Free it with
-/// kaffic_string_free. Does not wait. Thread-safe.
+/// Gives what the client and everything made from it has done so far, as JSON:
+/// {"storage":{"put":O,"get":O,"list":O,"delete":O,"throttled":N},
+///  "producer":{"append":O,"records":N,"conflicts":N},
+///  "consumer":{"records":N,"bytes":N,"commit":O,"lag":[{"group":…,"topic":…,"partition":N,"lag":N,
+/// "age_ms":N}, …]}}
+/// where O is {"count":N,"failed":N,"bytes":N,"duration_ms":{"sum":…,"mean":…,"p50":…,"p90":…,"p99":…,
+/// "max":…,"buckets":[{"le":…,"count":N}, …]}}. Counts only grow; a bucket has all that took no longer
+/// than its "le"; lag is that which was last asked for. docs/operations.md says what each means. Free
+/// it with kaffic_string_free. Does not wait. Thread-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_client_metrics(
     client: *const kaffic_client_t,
@@ -62,8 +68,8 @@ pub unsafe extern "C" fn kaffic_client_metrics(
     unsafe {
         border(error, || {
             let out = Out::new(json, "json")?;
-            let counts = self::client(client)?.request_counts();
-            give_json(out, &describe::metrics(counts));
+            let metrics = self::client(client)?.metrics();
+            give_json(out, &describe::metrics(&metrics));
             Ok(())
         })
     }

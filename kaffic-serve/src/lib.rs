@@ -18,6 +18,7 @@
 mod answer;
 mod app;
 mod body;
+mod client_metrics;
 mod config;
 mod console;
 mod data;

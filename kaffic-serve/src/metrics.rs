@@ -1,6 +1,7 @@
 //! What is counted, as Prometheus reads it.
 
 use crate::app::{App, Shared};
+use crate::client_metrics::ClientMetrics;
 use crate::produce::Produced;
 use crate::reader::size;
 use crate::runtime::now;
@@ -31,11 +32,6 @@ struct Answered {
 struct Path {
     method: &'static str,
     path: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
 }
 
 /// What is counted.
@@ -150,17 +146,7 @@ fn gauges(app: &App, registry: &mut Registry) {
     if let Some(bytes) = resident() {
         set("resident_memory_bytes", "Memory of the process", bytes);
     }
-    let requests: Family<Kind, Counter> = Family::default();
-    let counts = app.client.request_counts();
-    for (kind, count) in [
-        ("put", counts.puts),
-        ("get", counts.gets),
-        ("list", counts.lists),
-        ("delete", counts.deletes),
-    ] {
-        requests.get_or_create(&Kind { kind }).inc_by(count);
-    }
-    registry.register("storage_requests", "Requests to the storage", requests);
+    registry.register_collector(Box::new(ClientMetrics(app.client.metrics())));
 }
 
 /// The memory that the process has, where the system says so.

@@ -111,7 +111,7 @@ impl NativeClient {
     /// What was asked of the store so far, as JSON.
     #[napi(catch_unwind)]
     pub fn metrics(&self) -> napi::Result<String> {
-        Ok(exact(describe::metrics(self.kaffic()?.request_counts())).to_string())
+        Ok(exact(describe::metrics(&self.kaffic()?.metrics())).to_string())
     }
 }
 

@@ -94,7 +94,7 @@ impl Client {
         };
         let work = async move {
             match what.as_str() {
-                "metrics" => Ok(describe::metrics(question.client.request_counts())),
+                "metrics" => Ok(describe::metrics(&question.client.metrics())),
                 about if about.ends_with("group") || about.ends_with("groups") => {
                     question.of_groups(about).await
                 }

@@ -3,10 +3,11 @@
 
 use kaffic_core::{
     AdoptReport, CheckResult, CommittedOffset, CompactionReport, Deletion, DoctorReport,
-    GroupDescription, GroupListing, MinExpiry, PartitionPosition, RequestCounts, TopicDescription,
-    TrimReport, VerifyReport,
+    GroupDescription, GroupListing, Metrics, MinExpiry, OperationMetrics, PartitionLag,
+    PartitionPosition, TopicDescription, TrimReport, VerifyReport,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A topic.
 ///
@@ -176,16 +177,95 @@ pub fn positions(positions: &[PartitionPosition]) -> Value {
     positions.iter().map(position).collect()
 }
 
-/// What a client asked of its store so far.
-pub fn metrics(counts: RequestCounts) -> Value {
+/// What a client has done so far.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+/// client.topics().list().await.unwrap();
+/// let metrics = kaffic_bindings::describe::metrics(&client.metrics());
+/// assert_eq!(metrics["storage"]["list"]["count"], 1);
+/// # });
+/// ```
+pub fn metrics(metrics: &Metrics) -> Value {
+    let Metrics { storage, producer, consumer, .. } = metrics;
+    let lag = |lag: &PartitionLag| {
+        json!({
+            "group": lag.group.as_deref(),
+            "topic": &*lag.topic,
+            "partition": lag.partition,
+            "lag": lag.records,
+            "age_ms": lag.age.as_millis() as u64,
+        })
+    };
     json!({
-        "requests": {
-            "put": counts.puts,
-            "get": counts.gets,
-            "list": counts.lists,
-            "delete": counts.deletes,
+        "storage": {
+            "put": operation(&storage.put),
+            "get": operation(&storage.get),
+            "list": operation(&storage.list),
+            "delete": operation(&storage.delete),
+            "throttled": storage.throttled,
         },
-        "put_bytes": counts.put_bytes,
-        "get_bytes": counts.get_bytes,
+        "producer": {
+            "append": operation(&producer.append),
+            "records": producer.records,
+            "conflicts": producer.conflicts,
+        },
+        "consumer": {
+            "records": consumer.records,
+            "bytes": consumer.bytes,
+            "commit": operation(&consumer.commit),
+            "lag": consumer.lag.iter().map(lag).collect::<Value>(),
+        },
     })
+}
+
+fn operation(operation: &OperationMetrics) -> Value {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let took = &operation.duration;
+    let buckets = took.buckets().map(|(le, count)| json!({ "le": ms(le), "count": count }));
+    json!({
+        "count": operation.count,
+        "failed": operation.failed,
+        "bytes": operation.bytes,
+        "duration_ms": {
+            "sum": ms(took.sum()),
+            "mean": ms(took.mean()),
+            "p50": ms(took.quantile(0.5)),
+            "p90": ms(took.quantile(0.9)),
+            "p99": ms(took.quantile(0.99)),
+            "max": ms(took.max()),
+            "buckets": buckets.collect::<Value>(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kaffic_core::{Kaffic, Record};
+
+    #[tokio::test]
+    async fn metrics_have_every_part_in_milliseconds() {
+        let client = Kaffic::connect("memory://").await.unwrap();
+        client.topics().create("t", Default::default()).await.unwrap();
+        let producer = client.producer("t").build().await.unwrap();
+        producer.send(Record::value("v")).await.unwrap();
+        let mut consumer = client.consumer().group("g").subscribe(["t"]).build().await.unwrap();
+        consumer.next().await.unwrap();
+        consumer.commit().await.unwrap();
+        consumer.lag().await.unwrap();
+        let given = client.metrics();
+        let said = metrics(&given);
+        assert_eq!(said["producer"]["records"], 1);
+        assert_eq!(said["consumer"]["commit"]["count"], 1);
+        let age = given.consumer.lag[0].age.as_millis() as u64;
+        let lag = json!([{ "group": "g", "topic": "t", "partition": 0, "lag": 0, "age_ms": age }]);
+        assert_eq!(said["consumer"]["lag"], lag);
+        let took = &said["storage"]["put"]["duration_ms"];
+        assert_eq!(took["max"], given.storage.put.duration.max().as_secs_f64() * 1000.0);
+        let buckets = took["buckets"].as_array().unwrap();
+        assert_eq!((&buckets[0]["le"], &buckets[16]["le"]), (&json!(0.1), &json!(30_000.0)));
+        assert_eq!(buckets[16]["count"], said["storage"]["put"]["count"]);
+    }
 }

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::group::{CommittedOffset, OffsetCommit};
 use crate::log::budget::{Budget, Held};
 use crate::log::read::Place;
+use crate::metrics::Meter;
 use crate::record::ConsumerRecord;
 use assigned::Assigned;
 use config::Config;
@@ -28,6 +29,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// Batches that may wait to be polled, over all partitions; their bytes are bounded apart.
 const MESSAGES: usize = 256;
@@ -77,6 +79,7 @@ pub struct PartitionPosition {
 #[derive(Debug)]
 pub struct Consumer {
     env: Arc<dyn Env>,
+    meter: Arc<Meter>,
     config: Config,
     budget: Budget,
     /// The partitions, by the numbers that their messages bear.
@@ -113,6 +116,7 @@ impl Consumer {
         let (sender, receiver) = mpsc::channel(MESSAGES);
         Self {
             env: Arc::clone(&context.env),
+            meter: Arc::clone(context.store.meter()),
             budget: Budget::new(config.fetch_ahead_bytes),
             exhausted: config.max_records == Some(0),
             config,
@@ -137,13 +141,32 @@ impl Consumer {
     /// In a group also `Fenced`, at every poll from then on, when another consumer has joined with
     /// this one's [`member_name`](ConsumerBuilder::member_name).
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
+        let span = tracing::debug_span!(
+            "poll",
+            otel.kind = "client",
+            messaging.system = "kaffic",
+            messaging.operation.name = "poll",
+            messaging.operation.type = "receive",
+            messaging.consumer.group.name = self.group.as_ref().map(|group| &**group.name()),
+            messaging.batch.message_count = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+        );
+        let polled = self.poll_records(max, wait).instrument(span.clone()).await;
+        match &polled {
+            Ok(records) => span.record("messaging.batch.message_count", records.len()),
+            Err(error) => span.record("error.type", tracing::field::debug(error.kind())),
+        };
+        polled
+    }
+
+    async fn poll_records(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
         let mut out = Vec::new();
         let deadline = self.env.monotonic().saturating_add(wait);
         let _polling = self.group.as_ref().and_then(GroupSide::polling);
         self.tend();
         while out.len() < max && !self.exhausted {
             if self.current.is_some() {
-                self.drain_current(max, &mut out);
+                self.hand_out(max, &mut out);
                 continue;
             }
             if self.failed.is_some() || self.is_finished() {
@@ -297,10 +320,12 @@ impl Consumer {
     /// How many offsets lie between position and tail, of every partition (as its `offset`).
     pub async fn lag(&self) -> Result<Vec<PartitionPosition>> {
         let ends = self.end_offsets().await?;
-        let lags = ends
-            .into_iter()
-            .zip(self.positions())
-            .map(|(end, at)| PartitionPosition { offset: (end.offset - at.offset).max(0), ..at });
+        let (now, group) = (self.env.monotonic(), self.group.as_ref().map(GroupSide::name));
+        let lags = ends.into_iter().zip(self.positions()).map(|(end, at)| {
+            let lag = PartitionPosition { offset: (end.offset - at.offset).max(0), ..at };
+            self.meter.lag(now, group, &lag.topic, lag.partition, lag.offset);
+            lag
+        });
         Ok(lags.collect())
     }
 
@@ -436,7 +461,16 @@ impl Consumer {
         self.failed = Some(error);
     }
 
-    /// Hands out records of the batch at hand, until it is empty or `max` is reached.
+    /// Hands out records of the batch at hand, and counts them.
+    fn hand_out(&mut self, max: usize, out: &mut Vec<ConsumerRecord>) {
+        let (records, bytes) = (out.len(), self.bytes);
+        self.drain_current(max, out);
+        if let Some(first) = out.get(records) {
+            self.meter.consumed(&first.topic, out.len() - records, self.bytes - bytes);
+        }
+    }
+
+    /// Moves records of the batch at hand to `out`, until it is empty or `max` is reached.
     fn drain_current(&mut self, max: usize, out: &mut Vec<ConsumerRecord>) {
         let Some(mut current) = self.current.take() else { return };
         let index = current.index;

@@ -339,6 +339,14 @@ impl Groups {
                 }))
             })
             .await?;
+        let now = self.context.env.monotonic();
+        for partition in &partitions {
+            if let Some(lag) = partition.lag {
+                let topic = Arc::from(partition.topic.as_str());
+                let meter = self.context.store.meter();
+                meter.lag(now, Some(&group), &topic, partition.partition, lag);
+            }
+        }
         let members = state.members.iter().map(|(name, member)| GroupMember {
             name: name.clone(),
             is_static: member.is_static,
@@ -460,6 +468,7 @@ impl Groups {
         let newest = there(&self.context, &group).await?;
         self.context.store.check_contract().await?;
         let view = self.without_members(&group, outside(newest)).await?;
+        self.context.store.meter().forget_lags(|of, _| of == Some(&*group));
         // Offsets first: if this is stopped in between, the group is there to be deleted again.
         let wanted = self.with_offsets(&group).await?;
         let (group, view_of) = (&group, &view);

@@ -7,13 +7,14 @@ use super::{log_of_offsets, nonce};
 use crate::context::Context;
 use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keys::LogId;
+use crate::keys::{LogId, LogPart};
 use crate::log::read::Place;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, watch};
+use tracing::Instrument;
 
 /// The version of the stored form.
 const FORMAT: u32 = 1;
@@ -292,6 +293,34 @@ impl OwnedOffsets {
     /// Commits; false if a later commit came first, or may have. `Fenced` when the partition is
     /// another's now.
     pub(crate) async fn commit(&self, ticket: u64, committed: Committed) -> Result<bool> {
+        let group = match &self.id.part {
+            LogPart::Offsets { group } => Some(&**group),
+            _ => None,
+        };
+        let span = tracing::debug_span!(
+            "commit",
+            otel.kind = "client",
+            messaging.system = "kaffic",
+            messaging.operation.name = "commit",
+            messaging.operation.type = "settle",
+            messaging.destination.name = &*self.id.topic,
+            messaging.destination.partition.id = self.id.partition,
+            messaging.consumer.group.name = group,
+            kaffic.offset = committed.offset,
+            error.type = tracing::field::Empty,
+        );
+        let begun = self.context.env.monotonic();
+        let done = self.commit_once(ticket, committed).instrument(span.clone()).await;
+        let failed = done.as_ref().err();
+        if let Some(error) = failed {
+            span.record("error.type", tracing::field::debug(error.kind()));
+        }
+        let took = self.context.env.monotonic().saturating_sub(begun);
+        self.context.store.meter().commit_ended(&self.id.topic, took, failed);
+        done
+    }
+
+    async fn commit_once(&self, ticket: u64, committed: Committed) -> Result<bool> {
         let mut inner = self.inner.lock().await;
         if inner.begun > ticket && !inner.lost {
             return Ok(false);

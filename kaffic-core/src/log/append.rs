@@ -147,6 +147,11 @@ impl Appender {
         }
     }
 
+    /// The log that this writes to.
+    pub(crate) fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
     /// Begins where a search just found the end, which saves a search.
     pub(crate) fn begin_at(&mut self, tail: &Tail) {
         if tail.end.is_none() {
@@ -278,6 +283,7 @@ impl Appender {
                 return Ok(Step::Done(stamped.header.base_offset));
             }
             Resolved::Others(header) => {
+                self.log.store.meter().conflict(&self.log.id.topic);
                 self.pass(&header);
                 (attempt.sent, self.in_doubt, attempt.lost) = (None, false, true);
                 self.walk().await?;

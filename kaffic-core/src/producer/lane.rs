@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tracing::Instrument;
 
 /// A batch of this size is compressed where it keeps no other task from running.
 const WORTH_A_THREAD: usize = 64 << 10;
@@ -416,7 +417,7 @@ impl Lane {
         };
         let begun = self.env.monotonic();
         let outcome = match encoded {
-            Ok(encoded) => append(appender, encoded, &sequences, expected, deadline).await,
+            Ok(encoded) => self.append(appender, encoded, &sequences, expected, deadline).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -442,6 +443,43 @@ impl Lane {
         done.send(outcome).ok();
     }
 
+    /// Appends a batch, measured, and with a span of its own for whoever traces.
+    async fn append(
+        &self,
+        appender: &mut Appender,
+        batch: EncodedBatch,
+        sequences: &[i64],
+        expected: Option<i64>,
+        deadline: Duration,
+    ) -> Outcome {
+        let log = Arc::clone(appender.log());
+        let (count, bytes) = (batch.count(), batch.len());
+        let span = tracing::debug_span!(
+            "send",
+            otel.kind = "producer",
+            messaging.system = "kaffic",
+            messaging.operation.name = "send",
+            messaging.operation.type = "send",
+            messaging.destination.name = &*log.id.topic,
+            messaging.destination.partition.id = self.partition,
+            messaging.batch.message_count = count,
+            messaging.message.envelope.size = bytes,
+            kaffic.offset = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+        );
+        let begun = self.env.monotonic();
+        let work = append_rest(appender, batch, sequences, expected, deadline);
+        let outcome = work.instrument(span.clone()).await;
+        match &outcome {
+            Ok(written) => span.record("kaffic.offset", written.base),
+            Err(error) => span.record("error.type", tracing::field::debug(error.kind())),
+        };
+        let took = self.env.monotonic().saturating_sub(begun);
+        let written = outcome.as_ref().map(|written| count.saturating_sub(written.duplicates));
+        log.store.meter().append_ended(&log.id.topic, took, bytes, written);
+        outcome
+    }
+
     /// Where sequences failed, those behind them must not be written before them.
     fn fail_sequences(&self, state: &mut State, error: &Error, first: i64) {
         let open = state.open.take();
@@ -460,7 +498,7 @@ impl Lane {
 }
 
 /// Appends what of a batch was not written before.
-async fn append(
+async fn append_rest(
     appender: &mut Appender,
     batch: EncodedBatch,
     sequences: &[i64],

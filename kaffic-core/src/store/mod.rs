@@ -16,6 +16,7 @@ mod url;
 use crate::env::{Env, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::parse_number;
+use crate::metrics::{Meter, Request};
 use bytes::Bytes;
 use filesystem::StagingLimit;
 use futures_util::{StreamExt, TryStreamExt};
@@ -27,8 +28,8 @@ use pace::Pace;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tracing::Instrument;
 
 pub use options::StoreOptions;
 pub(crate) use url::{check_local, open_url};
@@ -80,16 +81,6 @@ impl RequestCounts {
             get_bytes: self.get_bytes - earlier.get_bytes,
         }
     }
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    puts: AtomicU64,
-    gets: AtomicU64,
-    lists: AtomicU64,
-    deletes: AtomicU64,
-    put_bytes: AtomicU64,
-    get_bytes: AtomicU64,
 }
 
 /// What a put-if-absent came to.
@@ -151,7 +142,7 @@ pub(crate) struct Store {
     inner: Arc<dyn ObjectStore>,
     root: Path,
     env: Arc<dyn Env>,
-    counters: Arc<Counters>,
+    meter: Arc<Meter>,
     contract: Arc<tokio::sync::OnceCell<()>>,
     request_timeout: Duration,
     pace: Arc<Pace>,
@@ -176,7 +167,7 @@ impl Store {
             inner,
             root,
             env,
-            counters: Arc::default(),
+            meter: Arc::new(Meter::new()),
             contract: Arc::default(),
             request_timeout: REQUEST_TIMEOUT,
             pace: Arc::default(),
@@ -213,12 +204,11 @@ impl Store {
         staging: Duration,
     ) -> Result<Put> {
         let path = self.path(key)?;
-        self.counters.puts.fetch_add(1, Ordering::Relaxed);
-        self.counters.put_bytes.fetch_add(payload.content_length() as u64, Ordering::Relaxed);
+        self.meter.request_begun(Request::Put, payload.content_length());
         let mut options = PutOptions::from(PutMode::Create);
         options.extensions.insert(StagingLimit(staging));
         let put = self.inner.put_opts(&path, payload, options);
-        let put = self.attempt("put", key, async {
+        let put = self.attempt(Request::Put, key, async {
             match put.await {
                 Ok(_) => Ok(Put::Created),
                 Err(
@@ -238,43 +228,37 @@ impl Store {
     /// than that it has changed, so which of several puts came last does not matter.
     pub(crate) async fn overwrite(&self, key: &str, bytes: Bytes) -> Result<()> {
         let path = self.path(key)?;
-        self.counters.puts.fetch_add(1, Ordering::Relaxed);
-        self.counters.put_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.meter.request_begun(Request::Put, bytes.len());
         let put = self.inner.put_opts(&path, bytes.into(), PutMode::Overwrite.into());
-        self.attempt("put", key, put).await.map(|_| ())
+        self.attempt(Request::Put, key, put).await.map(|_| ())
     }
 
     /// The whole object, or `None` where there is none.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Object>> {
-        self.read("get", key, None).await
+        self.read(key, None).await
     }
 
     /// The first `len` bytes of an object (fewer where it is shorter).
     pub(crate) async fn get_start(&self, key: &str, len: usize) -> Result<Option<Object>> {
-        self.read("get", key, Some(0..len as u64)).await
+        self.read(key, Some(0..len as u64)).await
     }
 
     /// A part of an object; less than that where the object is shorter.
     pub(crate) async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Object>> {
-        self.read("get", key, Some(range)).await
+        self.read(key, Some(range)).await
     }
 
-    async fn read(
-        &self,
-        op: &str,
-        key: &str,
-        mut range: Option<Range<u64>>,
-    ) -> Result<Option<Object>> {
+    async fn read(&self, key: &str, mut range: Option<Range<u64>>) -> Result<Option<Object>> {
         let path = self.path(key)?;
         let mut tries = 0;
         loop {
             tries += 1;
-            self.counters.gets.fetch_add(1, Ordering::Relaxed);
-            let error = match self.attempt(op, key, self.read_once(&path, range.clone())).await {
+            self.meter.request_begun(Request::Get, 0);
+            let request = self.read_once(&path, range.clone());
+            let error = match self.attempt(Request::Get, key, request).await {
                 Ok(object) => {
                     if let Some(object) = &object {
-                        let bytes = object.bytes.len() as u64;
-                        self.counters.get_bytes.fetch_add(bytes, Ordering::Relaxed);
+                        self.meter.request_moved(Request::Get, object.bytes.len());
                     }
                     return Ok(object);
                 }
@@ -323,9 +307,9 @@ impl Store {
         let mut tries = 0;
         loop {
             tries += 1;
-            self.counters.lists.fetch_add(1, Ordering::Relaxed);
+            self.meter.request_begun(Request::List, 0);
             let request = self.inner.list_with_delimiter(Some(&path));
-            match self.attempt("list", dir, request).await {
+            match self.attempt(Request::List, dir, request).await {
                 Ok(result) => return Ok(listing(&path, &result)),
                 Err(error) => self.again_or(error, tries).await?,
             }
@@ -347,14 +331,14 @@ impl Store {
     /// Deletes an object without a second try, where it is not worth a wait.
     async fn delete_once(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;
-        self.counters.deletes.fetch_add(1, Ordering::Relaxed);
+        self.meter.request_begun(Request::Delete, 0);
         let request = async {
             match self.inner.delete(&path).await {
                 Err(object_store::Error::NotFound { .. }) => Ok(()),
                 other => other,
             }
         };
-        self.attempt("delete", key, request).await
+        self.attempt(Request::Delete, key, request).await
     }
 
     /// Deletes many objects, several at a time.
@@ -392,28 +376,45 @@ impl Store {
         }
     }
 
-    /// The requests made so far by this store and its clones.
-    pub(crate) fn request_counts(&self) -> RequestCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        RequestCounts {
-            puts: read(&self.counters.puts),
-            gets: read(&self.counters.gets),
-            lists: read(&self.counters.lists),
-            deletes: read(&self.counters.deletes),
-            put_bytes: read(&self.counters.put_bytes),
-            get_bytes: read(&self.counters.get_bytes),
+    /// Where everything is counted that this store and its clones do, and whoever uses them.
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// One request, measured, and a span of its own for whoever traces.
+    async fn attempt<T>(
+        &self,
+        request: Request,
+        key: &str,
+        work: impl Future<Output = object_store::Result<T>> + Send,
+    ) -> Result<T> {
+        let span = tracing::trace_span!(
+            "storage",
+            otel.name = request.name(),
+            otel.kind = "client",
+            kaffic.storage.operation = request.name(),
+            kaffic.storage.key = key,
+            error.type = tracing::field::Empty,
+        );
+        let begun = self.env.monotonic();
+        let answer = self.try_once(request.name(), key, work).instrument(span.clone()).await;
+        let failed = answer.as_ref().err();
+        if let Some(error) = failed {
+            span.record("error.type", tracing::field::debug(error.kind()));
         }
+        self.meter.request_ended(request, self.env.monotonic().saturating_sub(begun), failed);
+        answer
     }
 
     /// One request, bounded in time, with an error that names it.
-    async fn attempt<T>(
+    async fn try_once<T>(
         &self,
         op: &str,
         key: &str,
-        request: impl Future<Output = object_store::Result<T>> + Send,
+        work: impl Future<Output = object_store::Result<T>> + Send,
     ) -> Result<T> {
         let limit = self.request_timeout;
-        let error = match timeout(&*self.env, limit, request).await {
+        let error = match timeout(&*self.env, limit, work).await {
             Some(Ok(answer)) => {
                 self.pace.answered();
                 return Ok(answer);
@@ -426,6 +427,7 @@ impl Store {
         };
         if failure::is_throttle(&error) {
             self.pace.throttled();
+            self.meter.throttled();
         }
         let (kind, advice) = failure::classify(&error);
         let cause = failure::root_cause(&error);

@@ -158,6 +158,8 @@ pub(crate) enum Fault {
     None,
     /// Nothing is done, and an error is answered.
     Fail,
+    /// Nothing is done, and there are too many requests.
+    Throttle,
     /// Nothing is done, and permission is denied.
     Deny,
     /// It is done, and an error is answered.
@@ -398,6 +400,10 @@ impl LabStore {
         }
         match fault {
             Fault::Fail => return Err(failure()),
+            Fault::Throttle => {
+                let text = "Server returned non-2xx status code: 503 Service Unavailable: ";
+                return Err(Error::Generic { store: "lab", source: text.into() });
+            }
             Fault::Deny => {
                 let source = "denied".into();
                 return Err(Error::PermissionDenied { path: request.key, source });

@@ -118,6 +118,7 @@ static void topics(void) {
     FAILS(KAFFIC_NULL_ARGUMENT, "topic", kaffic_topic_describe(client, NULL, FOREVER, &json, &error));
     FAILS(KAFFIC_TOPIC_NOT_FOUND, "other", kaffic_topic_describe(client, "other", FOREVER, &json, &error));
     OK(kaffic_client_metrics(client, &json, &error));
+    CHECK(strstr(json, "\"duration_ms\"") && strstr(json, "\"conflicts\""));
     CHECK(strstr(json, "\"put\":") && strstr(json, "\"get_bytes\":"));
     kaffic_string_free(json);
     OK(kaffic_client_examine(client, 120 * SECOND, &json, &error));

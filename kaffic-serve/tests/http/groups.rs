@@ -30,6 +30,10 @@ async fn a_member_reads_commits_and_leaves() {
     assert_eq!(status, 200, "{committed}");
     assert_eq!(committed["offsets"][0]["offset"], 2);
     assert_eq!(lag(&server).await, 1);
+    // Whoever watches the server sees it for a while, now that it was asked.
+    let (_, metrics) = server.get("/metrics").await;
+    let line = "kaffic_consumer_lag{group=\"g\",topic=\"t\",partition=\"0\"} 1\n";
+    assert!(metrics.as_str().unwrap().contains(line), "{metrics}");
     let (_, shown) = server.get(&member).await;
     assert_eq!(shown["positions"], json!([{ "topic": "t", "partition": 0, "offset": 2 }]));
     assert_eq!(server.values(&format!("{member}/records")).await, ["c"]);

@@ -102,6 +102,10 @@ async fn the_server_tells_of_itself() {
         "kaffic_http_requests_total{method=\"POST\",path=\"/v1/topics\",status=\"201\"} 1",
         "kaffic_producers 1",
         "kaffic_storage_requests_total{kind=\"put\"}",
+        "kaffic_storage_request_duration_seconds_bucket{le=\"+Inf\",kind=\"list\"}",
+        "kaffic_append_records_total 2",
+        "kaffic_append_duration_seconds_bucket{le=\"30.0\"}",
+        "kaffic_append_conflicts_total 0",
         "# EOF",
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");

@@ -169,22 +169,95 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
-    """Requests to the store, by what they do."""
+class Bucket:
+    """How many of all took no longer than that."""
 
-    put: int
-    get: int
-    list: int
-    delete: int
+    #: In milliseconds.
+    le: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long something took, in milliseconds. Quantiles are as exact as the buckets."""
+
+    sum: float
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+    max: float
+    buckets: list[Bucket]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationMetrics:
+    """Something that is done again and again, takes time, and may fail."""
+
+    #: How often it ended, well or not.
+    count: int
+    failed: int
+    #: What it moved.
+    bytes: int
+    duration_ms: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class StorageMetrics:
+    """Requests to the storage, each try on its own."""
+
+    put: OperationMetrics
+    get: OperationMetrics
+    list: OperationMetrics
+    delete: OperationMetrics
+    #: Requests that were refused because there were too many.
+    throttled: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerMetrics:
+    """What producers did."""
+
+    #: Batches.
+    append: OperationMetrics
+    #: Records that were acknowledged.
+    records: int
+    #: Slots that another writer won; each costs a round trip.
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """How far a group, or a consumer without one, was behind in a partition."""
+
+    group: str | None
+    topic: str
+    partition: int
+    lag: int
+    #: How long ago it was asked.
+    age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerMetrics:
+    """What consumers and groups did."""
+
+    #: Records that were handed to the program.
+    records: int
+    bytes: int
+    #: Commits, one for each partition.
+    commit: OperationMetrics
+    #: As of when it was last asked for.
+    lag: list[PartitionLag]
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What a client asked of its store so far."""
+    """What a client has done so far. Counts only grow."""
 
-    requests: Requests
-    put_bytes: int
-    get_bytes: int
+    storage: StorageMetrics
+    producer: ProducerMetrics
+    consumer: ConsumerMetrics
 
 
 def of(kind: type[T]) -> Callable[[Any], T]:
@@ -211,5 +284,14 @@ _PARTS: dict[type[Any], dict[str, Callable[[Any], Any]]] = {
     Adoption: {"ended": each(AdoptedBlock)},
     Examination: {"checks": each(Check)},
     Group: {"members": each(Member), "partitions": each(GroupPartition)},
-    Metrics: {"requests": of(Requests)},
+    Durations: {"buckets": each(Bucket)},
+    OperationMetrics: {"duration_ms": of(Durations)},
+    StorageMetrics: dict.fromkeys(("put", "get", "list", "delete"), of(OperationMetrics)),
+    ProducerMetrics: {"append": of(OperationMetrics)},
+    ConsumerMetrics: {"commit": of(OperationMetrics), "lag": each(PartitionLag)},
+    Metrics: {
+        "storage": of(StorageMetrics),
+        "producer": of(ProducerMetrics),
+        "consumer": of(ConsumerMetrics),
+    },
 }

@@ -245,12 +245,12 @@ class Client:
         return self._ask(_requests.examine())
 
     def metrics(self) -> answers.Metrics:
-        """What this client and everything that it made asked of the store so far.
+        """What this client and everything that it made has done so far, and how long it took.
 
         >>> import kaffic
         >>> with kaffic.connect("memory://") as client:
         ...     topics = client.list_topics()
-        ...     print(client.metrics().requests.list)
+        ...     print(client.metrics().storage.list.count)
         1
         """
         return self._ask(_requests.metrics())

@@ -106,7 +106,8 @@ module Kaffic
     # @return [Hash]
     def examine = native_examine
 
-    # @return [Hash] what the client asked of its store so far
+    # @return [Hash] what the client has done so far, and how long it took: `:storage`, `:producer`
+    #   and `:consumer`, as docs/operations.md says
     def metrics = native_metrics
 
     # @return [Array<Hash>] all groups

@@ -148,7 +148,7 @@ fn examine(ruby: &Ruby, this: This) -> Result<Value, Error> {
 }
 
 fn metrics(ruby: &Ruby, this: This) -> Result<Value, Error> {
-    answer(ruby, describe::metrics(core(ruby, this)?.request_counts()))
+    answer(ruby, describe::metrics(&core(ruby, this)?.metrics()))
 }
 
 fn groups(ruby: &Ruby, this: This) -> Result<Value, Error> {
