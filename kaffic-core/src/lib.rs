@@ -66,7 +66,7 @@ pub use metrics::{
     StorageMetrics,
 };
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
-pub use record::{ConsumerRecord, Header, Record};
+pub use record::{ConsumerRecord, Header, Record, RecordSink, RecordView};
 pub use store::{RequestCounts, StoreOptions};
 pub use topic::{TopicChange, TopicConfig, TopicDescription, Topics};
 pub use trim::Trim;

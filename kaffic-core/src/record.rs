@@ -24,6 +24,80 @@ impl Header {
     }
 }
 
+/// A record where it was read into, before anything is made of it. See [`RecordSink`].
+///
+/// Its key, value and header values lie in the memory that comes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordView<'a> {
+    /// Its position in the partition.
+    pub offset: i64,
+    /// Milliseconds since the Unix epoch, as its producer gave it.
+    pub timestamp: i64,
+    /// The key, or `None` where it is null.
+    pub key: Option<&'a [u8]>,
+    /// The value, or `None` where it is null.
+    pub value: Option<&'a [u8]>,
+    /// The headers' names and values, in order.
+    pub headers: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+impl RecordView<'_> {
+    /// The bytes of key, value and headers.
+    pub(crate) fn content_len(&self) -> u64 {
+        let len = |bytes: Option<&[u8]>| bytes.map_or(0, |bytes| bytes.len() as u64);
+        let headers = self.headers.iter().map(|(name, value)| name.len() as u64 + len(*value));
+        len(self.key) + len(self.value) + headers.sum::<u64>()
+    }
+
+    /// Key, value and headers, sharing the memory in which they lie.
+    pub(crate) fn shared(self, memory: &Bytes) -> (Option<Bytes>, Option<Bytes>, Vec<Header>) {
+        let slice = |bytes: &[u8]| memory.slice_ref(bytes);
+        let header = |(name, value): (&str, Option<&[u8]>)| Header::new(name, value.map(slice));
+        let headers = self.headers.into_iter().map(header).collect();
+        (self.key.map(slice), self.value.map(slice), headers)
+    }
+}
+
+/// Takes records as a consumer hands them out. For libraries that make something of their own of each
+/// record: with a `Vec<ConsumerRecord>` as the sink it is what [`Consumer::poll`](crate::Consumer::poll)
+/// does.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+/// # client.topics().create("t", Default::default()).await.unwrap();
+/// # let producer = client.producer("t").build().await.unwrap();
+/// # producer.send(kaffic_core::Record::value("value").key("k")).await.unwrap();
+/// use kaffic_core::{Bytes, RecordSink, RecordView};
+/// /// The sum of all sizes.
+/// struct Sizes(usize);
+/// impl RecordSink for Sizes {
+///     fn take(&mut self, _: &std::sync::Arc<str>, _: u32, _: &Bytes, record: RecordView<'_>) {
+///         self.0 += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+///     }
+/// }
+/// let mut consumer = client.consumer().topic("t").build().await.unwrap();
+/// let mut sizes = Sizes(0);
+/// let count = consumer.poll_into(10, std::time::Duration::from_secs(5), &mut sizes).await.unwrap();
+/// assert_eq!((count, sizes.0), (1, 6));
+/// # });
+/// ```
+pub trait RecordSink {
+    /// Takes the next record, of this topic and partition. `memory` is where its bytes lie: a clone of it
+    /// keeps them.
+    fn take(&mut self, topic: &Arc<str>, partition: u32, memory: &Bytes, record: RecordView<'_>);
+}
+
+impl RecordSink for Vec<ConsumerRecord> {
+    fn take(&mut self, topic: &Arc<str>, partition: u32, memory: &Bytes, record: RecordView<'_>) {
+        let (offset, timestamp) = (record.offset, record.timestamp);
+        let (key, value, headers) = record.shared(memory);
+        let topic = Arc::clone(topic);
+        self.push(ConsumerRecord { topic, partition, offset, timestamp, key, value, headers });
+    }
+}
+
 /// A record to be produced. Everything is optional; a record may even be empty.
 ///
 /// ```

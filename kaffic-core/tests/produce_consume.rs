@@ -2,7 +2,8 @@
 
 mod support;
 
-use kaffic_core::{Compression, ErrorKind, Record, Start, TopicConfig, Until};
+use kaffic_core::{Bytes, Compression, ErrorKind, Record, Start, TopicConfig, Until};
+use std::sync::Arc;
 use std::time::Duration;
 use support::{read_all, stores};
 
@@ -36,6 +37,54 @@ async fn records_come_back_whole_and_in_order() {
         assert_eq!(records[3].value.as_ref().map(|v| v.len()), Some(5 << 20));
         let report = client.verify("t", |_| {}).await.unwrap();
         assert_eq!((report.records, report.issues), (20, vec![]));
+    }
+}
+
+/// Bindings lend a producer bytes that are the program's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_keeps_nothing_of_a_record() {
+    let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    let memory = Arc::new(());
+    let bytes = |len| Bytes::from_owner(Lent(vec![7; len], Arc::clone(&memory)));
+    let record = |len| Record::value(bytes(len)).key(bytes(3)).header("h", bytes(5));
+    let mut tickets = Vec::new();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let producer = client.producer("t").compression(codec.parse().unwrap());
+        let producer = producer.max_in_flight_bytes(4 << 20).build().await.unwrap();
+        for len in [0, 10, 1 << 20, 10] {
+            tickets.push(producer.enqueue(record(len)).await.unwrap());
+            assert_eq!(Arc::strong_count(&memory), 1, "{codec} {len}");
+        }
+        assert!(producer.enqueue(record(5 << 20)).await.is_err());
+        assert_eq!(Arc::strong_count(&memory), 1);
+        // One that waits for room, and is given up.
+        let waits = async {
+            loop {
+                tickets.push(producer.enqueue(record(1 << 20)).await.unwrap());
+            }
+        };
+        futures_util::future::select(
+            std::pin::pin!(waits),
+            std::pin::pin!(tokio::task::yield_now()),
+        )
+        .await;
+        assert_eq!(Arc::strong_count(&memory), 1);
+        producer.close().await.unwrap();
+        assert!(producer.enqueue(record(1)).await.is_err());
+        assert_eq!(Arc::strong_count(&memory), 1);
+    }
+    for ticket in tickets {
+        ticket.await.unwrap();
+    }
+}
+
+/// Bytes, and something that tells whether anybody has them.
+struct Lent(Vec<u8>, #[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -4,6 +4,8 @@ use kaffic_core::{Kaffic, Record, TopicConfig, Until};
 use std::time::{Duration, Instant};
 
 const SIZE: usize = 1024;
+/// How often all is consumed.
+const PASSES: usize = 5;
 
 #[tokio::main]
 #[expect(clippy::disallowed_methods, reason = "a benchmark takes real time")]
@@ -34,20 +36,24 @@ async fn main() -> kaffic_core::Result<()> {
     let produced = begun.elapsed();
     producer.close().await?;
 
-    let begun = Instant::now();
-    let mut consumer = client.consumer().topic("bench").until(Until::Latest).build().await?;
-    let (mut seen, mut bytes) = (0, 0);
-    while !consumer.is_finished() {
-        let records = consumer.poll(a_poll, Duration::from_secs(600)).await?;
-        seen += records.len();
-        bytes += records
-            .iter()
-            .filter_map(|record| record.value.as_ref())
-            .map(|value| value.len())
-            .sum::<usize>();
-    }
-    assert_eq!((seen, bytes), (count, count * SIZE));
     let rate = |time: Duration| count as f64 / time.as_secs_f64();
-    println!("{:.0} {:.0}", rate(produced), rate(begun.elapsed()));
+    print!("{:.0}", rate(produced));
+    for _ in 0..PASSES {
+        let begun = Instant::now();
+        let mut consumer = client.consumer().topic("bench").until(Until::Latest).build().await?;
+        let (mut seen, mut bytes) = (0, 0);
+        while !consumer.is_finished() {
+            let records = consumer.poll(a_poll, Duration::from_secs(600)).await?;
+            seen += records.len();
+            bytes += records
+                .iter()
+                .filter_map(|record| record.value.as_ref())
+                .map(|value| value.len())
+                .sum::<usize>();
+        }
+        assert_eq!((seen, bytes), (count, count * SIZE));
+        print!(" {:.0}", rate(begun.elapsed()));
+    }
+    println!();
     Ok(())
 }

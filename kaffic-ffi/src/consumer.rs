@@ -1,8 +1,8 @@
 //! Consumers.
 
 use crate::boundary::{
-    Out, border, calling_back, in_callback, infallible, kaffic_status_t, reference, take_back,
-    text, wait,
+    Out, border, calling_back, check_may_wait, in_callback, infallible, kaffic_status_t, reference,
+    take_back, text, wait,
 };
 use crate::client::{client, kaffic_client_t};
 use crate::config::{kaffic_config_t, settings, texts};
@@ -15,7 +15,7 @@ use crate::queue::{
 use crate::records::kaffic_records_t;
 use crate::topics::partition_number;
 use kaffic_bindings::failure::Result;
-use kaffic_bindings::process::{Belonging, Owned};
+use kaffic_bindings::process::{Belonging, Owned, inside};
 use kaffic_bindings::reader::{Polled, Reader, Wanted};
 use kaffic_bindings::{Failure, Status, settings as values};
 use kaffic_core::{OffsetCommit, PartitionPosition, RebalanceListener};
@@ -298,14 +298,22 @@ pub unsafe extern "C" fn kaffic_consumer_poll(
         border(error, || {
             let out = Out::new(records, "records")?;
             let inner = inner(consumer)?;
-            let limit = crate::boundary::limit(timeout_ms);
-            match wait(-1, "a poll", inner.reader.poll(max, limit))? {
-                Polled::Records(records) if records.is_empty() => out.write(ptr::null_mut()),
-                Polled::Records(records) => out.give(kaffic_records_t::new(records)),
-                Polled::Woken => {
+            check_may_wait()?;
+            let mut records = kaffic_records_t::default();
+            inside(|| inner.reader.poll_now(max, &mut records))??;
+            let mut records = records.finished();
+            if records.is_empty() {
+                let limit = crate::boundary::limit(timeout_ms);
+                let Polled::Records(came) = wait(-1, "a poll", inner.reader.poll(max, limit))?
+                else {
                     let message = "the poll was ended by a wake-up";
                     return Err(Failure::new(Status::Interrupted, message));
-                }
+                };
+                records = kaffic_records_t::of_records(came);
+            }
+            match records.is_empty() {
+                true => out.write(ptr::null_mut()),
+                false => out.give(records),
             }
             Ok(())
         })
@@ -520,8 +528,10 @@ pub unsafe extern "C" fn kaffic_consumer_finished(consumer: *const kaffic_consum
         }
         // SAFETY: null, or a consumer that lives, by the rules of the header.
         let Ok(inner) = (unsafe { inner(consumer) }) else { return true };
-        let finished = async { Ok(inner.reader.is_finished().await) };
-        wait(-1, "asking a consumer", finished).unwrap_or(true)
+        inner.reader.is_finished_now().unwrap_or_else(|| {
+            let finished = async { Ok(inner.reader.is_finished().await) };
+            wait(-1, "asking a consumer", finished).unwrap_or(true)
+        })
     })
 }
 

@@ -8,7 +8,7 @@ use crate::config::{kaffic_config_t, settings};
 use crate::deliveries::{Deliveries, Sent};
 use crate::error::{KAFFIC_NO_OFFSET, kaffic_error_t};
 use crate::queue::{kaffic_delivery_t, kaffic_queue_t, queue};
-use crate::records::{kaffic_record_t, record, records};
+use crate::records::{kaffic_record_t, lent_records, record, records};
 use crate::topics::partition_number;
 use futures_util::FutureExt;
 use kaffic_bindings::failure::Result;
@@ -103,7 +103,8 @@ pub unsafe extern "C" fn kaffic_producer_send(
             let runtime = process::runtime()?;
             let _inside = runtime.enter();
             let sending = Sending { inner, runtime, deadline: deadline(timeout_ms) };
-            for record in self::records(records, record_size, count)? {
+            // A producer copies what it takes into its batch and keeps nothing of the record.
+            for record in lent_records(records, record_size, count)? {
                 let tag = tag.wrapping_add(sent as u64);
                 sending.send(record?, tag)?;
                 sent += 1;

@@ -3,7 +3,7 @@
 use crate::boundary::{infallible, reference, slice, take_back};
 use kaffic_bindings::failure::Result;
 use kaffic_bindings::{Failure, Status};
-use kaffic_core::{Bytes, ConsumerRecord, Header, Record};
+use kaffic_core::{Bytes, ConsumerRecord, Header, Record, RecordSink, RecordView};
 use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::Arc;
@@ -89,10 +89,10 @@ pub struct kaffic_consumer_record_t {
 pub(crate) unsafe fn record(record: *const kaffic_record_t, record_size: usize) -> Result<Record> {
     check_size(record_size)?;
     // SAFETY: the caller's contract.
-    unsafe { taken(reference(record, "record")?) }
+    unsafe { taken(reference(record, "record")?, copied) }
 }
 
-/// Records as the core has them.
+/// Records as the core has them; their bytes are copied.
 ///
 /// # Safety
 /// `first` is null, or the first of `count` records, `record_size` bytes from one to the next, whose
@@ -101,6 +101,34 @@ pub(crate) unsafe fn records(
     first: *const kaffic_record_t,
     record_size: usize,
     count: usize,
+) -> Result<impl Iterator<Item = Result<Record>>> {
+    // SAFETY: the caller's contract.
+    unsafe { all(first, record_size, count, copied) }
+}
+
+/// The same where the bytes lie, without a copy.
+///
+/// # Safety
+/// As for [`records`]; and what the records point to has to live until each of them is dropped.
+pub(crate) unsafe fn lent_records(
+    first: *const kaffic_record_t,
+    record_size: usize,
+    count: usize,
+) -> Result<impl Iterator<Item = Result<Record>>> {
+    // SAFETY: the caller's contract.
+    unsafe { all(first, record_size, count, lent) }
+}
+
+/// How bytes of the program's become the core's.
+type Taking = unsafe fn(kaffic_bytes_t, &str) -> Result<Option<Bytes>>;
+
+/// # Safety
+/// As for [`records`], or [`lent_records`] where they are lent.
+unsafe fn all(
+    first: *const kaffic_record_t,
+    record_size: usize,
+    count: usize,
+    taking: Taking,
 ) -> Result<impl Iterator<Item = Result<Record>>> {
     check_size(record_size)?;
     if count > 0 {
@@ -111,7 +139,7 @@ pub(crate) unsafe fn records(
     all.ok_or_else(|| Failure::invalid(format!("{count} records of {record_size} bytes each")))?;
     Ok((0..count).map(move |at| {
         // SAFETY: the caller's contract.
-        unsafe { taken(&*first.byte_add(at * record_size)) }
+        unsafe { taken(&*first.byte_add(at * record_size), taking) }
     }))
 }
 
@@ -126,8 +154,8 @@ fn check_size(record_size: usize) -> Result<()> {
 }
 
 /// # Safety
-/// The record's pointers are as the header's rules say.
-unsafe fn taken(record: &kaffic_record_t) -> Result<Record> {
+/// The record's pointers are as the header's rules say, and `taking` demands.
+unsafe fn taken(record: &kaffic_record_t, taking: Taking) -> Result<Record> {
     const KNOWN: u32 = KAFFIC_RECORD_TIMESTAMP | KAFFIC_RECORD_PARTITION | KAFFIC_RECORD_SEQUENCE;
     if record.flags & !KNOWN != 0 {
         return Err(Failure::invalid(format!("a record's flags are {:#x}", record.flags)));
@@ -139,7 +167,7 @@ unsafe fn taken(record: &kaffic_record_t) -> Result<Record> {
     };
     // SAFETY: the caller's contract.
     let (key, value, headers) = unsafe {
-        (copied(record.key, "a key")?, copied(record.value, "a value")?, headers(record)?)
+        (taking(record.key, "a key")?, taking(record.value, "a value")?, headers(record)?)
     };
     Ok(Record {
         key,
@@ -156,6 +184,15 @@ unsafe fn taken(record: &kaffic_record_t) -> Result<Record> {
 unsafe fn copied(bytes: kaffic_bytes_t, what: &str) -> Result<Option<Bytes>> {
     // SAFETY: the caller's contract.
     Ok(unsafe { slice(bytes.data, bytes.len, what) }?.map(Bytes::copy_from_slice))
+}
+
+/// # Safety
+/// The bytes are as the header's rules say, and live until what is returned, and every clone of it, is
+/// dropped.
+unsafe fn lent(bytes: kaffic_bytes_t, what: &str) -> Result<Option<Bytes>> {
+    // SAFETY: the caller's contract.
+    let bytes: Option<&'static [u8]> = unsafe { slice(bytes.data, bytes.len, what) }?;
+    Ok(bytes.map(Bytes::from_static))
 }
 
 /// # Safety
@@ -191,61 +228,106 @@ unsafe fn headers(record: &kaffic_record_t) -> Result<Vec<Header>> {
 }
 
 /// Records that were polled, with every byte that they point to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct kaffic_records_t {
     views: Vec<kaffic_consumer_record_t>,
-    _headers: Vec<kaffic_header_t>,
-    _topics: Vec<CString>,
+    headers: Vec<kaffic_header_t>,
+    topics: Vec<(Arc<str>, CString)>,
+    /// The batches in which the bytes lie.
+    memory: Vec<Bytes>,
+    /// Records in which they lie, where it was not known in time that there would be any.
     _records: Vec<ConsumerRecord>,
 }
 
+/// Records for which room is made at once.
+const USUAL: usize = 100;
+
 const NULL: kaffic_bytes_t = kaffic_bytes_t { data: ptr::null(), len: 0 };
 
-fn view(bytes: Option<&Bytes>) -> kaffic_bytes_t {
+fn view(bytes: Option<&[u8]>) -> kaffic_bytes_t {
     bytes.map_or(NULL, |bytes| kaffic_bytes_t { data: bytes.as_ptr(), len: bytes.len() })
 }
 
 impl kaffic_records_t {
-    pub(crate) fn new(records: Vec<ConsumerRecord>) -> Self {
-        // Filled before anything points into it.
-        let headers: Vec<kaffic_header_t> = records
-            .iter()
-            .flat_map(|record| &record.headers)
-            .map(|header| kaffic_header_t {
-                name: kaffic_bytes_t { data: header.name.as_ptr(), len: header.name.len() },
-                value: view(header.value.as_ref()),
-            })
-            .collect();
-        let mut topics: Vec<CString> = Vec::new();
-        let mut topic: Option<(&Arc<str>, *const c_char)> = None;
-        let mut views = Vec::with_capacity(records.len());
-        let mut at = 0;
+    pub(crate) fn is_empty(&self) -> bool {
+        self.views.is_empty()
+    }
+
+    pub(crate) fn of_records(records: Vec<ConsumerRecord>) -> Self {
+        let mut all = Self { views: Vec::with_capacity(records.len()), ..Self::default() };
         for record in &records {
-            let name = match topic {
-                Some((last, name)) if *last == record.topic => name,
-                _ => {
-                    let named = crate::boundary::c_text(&record.topic);
-                    let name = named.as_ptr();
-                    topics.push(named);
-                    topic = Some((&record.topic, name));
-                    name
-                }
-            };
-            let own = headers.get(at..at + record.headers.len()).unwrap_or_default();
-            at += record.headers.len();
-            views.push(kaffic_consumer_record_t {
-                key: view(record.key.as_ref()),
-                value: view(record.value.as_ref()),
-                headers: if own.is_empty() { ptr::null() } else { own.as_ptr() },
-                headers_len: own.len(),
-                topic: name,
+            let topic = all.topic(&record.topic);
+            all.views.push(kaffic_consumer_record_t {
+                key: view(record.key.as_deref()),
+                value: view(record.value.as_deref()),
+                headers: ptr::null(),
+                headers_len: record.headers.len(),
+                topic,
                 offset: record.offset,
                 timestamp_ms: record.timestamp,
                 partition: record.partition as i32,
                 reserved: 0,
             });
+            all.headers.extend(record.headers.iter().map(|header| kaffic_header_t {
+                name: view(Some(header.name.as_bytes())),
+                value: view(header.value.as_deref()),
+            }));
         }
-        Self { views, _headers: headers, _topics: topics, _records: records }
+        all._records = records;
+        all.finished()
+    }
+
+    /// The topic's name, as C has it.
+    fn topic(&mut self, topic: &Arc<str>) -> *const c_char {
+        match self.topics.last() {
+            Some((last, named)) if Arc::ptr_eq(last, topic) => named.as_ptr(),
+            _ => {
+                let named = crate::boundary::c_text(topic);
+                let pointer = named.as_ptr();
+                self.topics.push((Arc::clone(topic), named));
+                pointer
+            }
+        }
+    }
+
+    /// Has the records point to their headers, now that there are no more to come.
+    pub(crate) fn finished(mut self) -> Self {
+        let mut rest = &self.headers[..];
+        if !rest.is_empty() {
+            for view in self.views.iter_mut().filter(|view| view.headers_len > 0) {
+                view.headers = rest.as_ptr();
+                rest = rest.get(view.headers_len..).unwrap_or_default();
+            }
+        }
+        self
+    }
+}
+
+impl RecordSink for kaffic_records_t {
+    fn take(&mut self, topic: &Arc<str>, partition: u32, memory: &Bytes, record: RecordView<'_>) {
+        if self.views.is_empty() {
+            self.views.reserve(USUAL);
+        }
+        // While it is kept, no other memory can be there.
+        if self.memory.last().is_none_or(|last| last.as_ptr() != memory.as_ptr()) {
+            self.memory.push(memory.clone());
+        }
+        let topic = self.topic(topic);
+        self.views.push(kaffic_consumer_record_t {
+            key: view(record.key),
+            value: view(record.value),
+            headers: ptr::null(),
+            headers_len: record.headers.len(),
+            topic,
+            offset: record.offset,
+            timestamp_ms: record.timestamp,
+            partition: partition as i32,
+            reserved: 0,
+        });
+        self.headers.extend(record.headers.iter().map(|(name, value)| kaffic_header_t {
+            name: view(Some(name.as_bytes())),
+            value: view(*value),
+        }));
     }
 }
 

@@ -182,6 +182,20 @@ impl<T> Drop for Owned<T> {
     }
 }
 
+/// Does what has to be done within the runtime and does not wait.
+///
+/// # Errors
+/// As [`runtime`].
+///
+/// ```
+/// let handle = kaffic_bindings::process::inside(tokio::runtime::Handle::try_current).unwrap();
+/// assert!(handle.is_ok());
+/// ```
+pub fn inside<T>(work: impl FnOnce() -> T) -> Result<T> {
+    let _inside = runtime()?.enter();
+    Ok(work())
+}
+
 /// Waits for `work` on this thread, for at most `limit`; `None` waits as long as it takes.
 ///
 /// # Errors

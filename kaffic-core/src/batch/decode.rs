@@ -5,7 +5,7 @@ use super::{
     BATCH_HEADER_LEN, BATCH_PREFIX_LEN, BatchError, CONTROL, Compression, LENGTH_END,
     LOG_APPEND_TIME, MAGIC, MAX_BATCH_BYTES, MAX_RECORDS_BYTES, TRANSACTIONAL, compress, varint,
 };
-use crate::record::Header;
+use crate::record::RecordView;
 use bytes::{Buf, Bytes, TryGetError};
 
 /// Headers for which room is made before they are read: a count may lie.
@@ -138,8 +138,26 @@ fn check_len(header: &BatchHeader, batch: &Bytes) -> Result<(), BatchError> {
 
 /// Checks `batch` and reads its records.
 #[cfg(test)]
-pub(crate) fn decode(batch: &Bytes) -> Result<Records, BatchError> {
-    CheckedBatch::new(batch.clone())?.records()
+pub(crate) fn decode(batch: &Bytes) -> Result<Decoded, BatchError> {
+    CheckedBatch::new(batch.clone())?.records().map(Decoded)
+}
+
+/// The records of a batch as a consumer hands them out.
+#[cfg(test)]
+pub(crate) struct Decoded(Records);
+
+#[cfg(test)]
+impl Iterator for Decoded {
+    type Item = Result<crate::record::ConsumerRecord, BatchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        use crate::record::RecordSink;
+        Some(self.0.next()?.map(|(memory, view)| {
+            let mut taken = Vec::new();
+            RecordSink::take(&mut taken, &"t".into(), 0, memory, view);
+            taken.remove(0)
+        }))
+    }
 }
 
 /// A batch that [`check`] has passed.
@@ -167,16 +185,6 @@ impl CheckedBatch {
     }
 }
 
-/// A record as it is read, before it is known which topic it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DecodedRecord {
-    pub(crate) offset: i64,
-    pub(crate) timestamp: i64,
-    pub(crate) key: Option<Bytes>,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) headers: Vec<Header>,
-}
-
 /// The records of a batch, one after the other. Ends after the first error.
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -188,72 +196,88 @@ pub(crate) struct Records {
     ended: bool,
 }
 
-impl Iterator for Records {
-    type Item = Result<DecodedRecord, BatchError>;
+impl Records {
+    /// Whether nothing more comes, not even an error.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended || (self.read >= self.header.count && self.position >= self.bytes.len())
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    /// The next record, and the memory in which it lies.
+    pub(crate) fn next(&mut self) -> Option<Result<(&Bytes, RecordView<'_>), BatchError>> {
         if self.ended {
             return None;
         }
-        let item = if self.read < self.header.count {
-            self.record()
-        } else {
+        if self.read >= self.header.count {
             self.ended = true;
-            match self.bytes.len().saturating_sub(self.position) {
-                0 => return None,
-                extra => Err(BatchError::TrailingRecords(extra)),
-            }
-        };
-        self.ended |= item.is_err();
+            return match self.bytes.len().saturating_sub(self.position) {
+                0 => None,
+                extra => Some(Err(BatchError::TrailingRecords(extra))),
+            };
+        }
+        let read = record(&self.header, &self.bytes, self.position, self.read, self.last_delta);
         self.read += 1;
-        Some(item)
+        Some(match read {
+            Ok((view, end, delta)) => {
+                (self.position, self.last_delta) = (end, delta);
+                Ok((&self.bytes, view))
+            }
+            Err(error) => {
+                self.ended = true;
+                Err(error)
+            }
+        })
     }
 }
 
-impl Records {
-    fn record(&mut self) -> Result<DecodedRecord, BatchError> {
-        let index = self.read;
-        let bad = |what| BatchError::BadRecord { index, what };
-        let mut rest = self.bytes.get(self.position..).unwrap_or_default();
-        let len = varint::take(&mut rest).ok_or(bad("its length is missing"))?;
-        let content = usize::try_from(len).ok().and_then(|len| rest.get(..len));
-        let content = content.ok_or(bad("it is longer than the batch"))?;
-        let mut fields = Fields { batch: &self.bytes, rest: content, index };
+/// The record at a position, where it ends, and its offset's distance from the batch's.
+fn record<'a>(
+    header: &BatchHeader,
+    bytes: &'a [u8],
+    position: usize,
+    index: u32,
+    last_delta: i64,
+) -> Result<(RecordView<'a>, usize, i64), BatchError> {
+    let bad = |what| BatchError::BadRecord { index, what };
+    let mut rest = bytes.get(position..).unwrap_or_default();
+    let len = varint::take(&mut rest).ok_or(bad("its length is missing"))?;
+    let content = usize::try_from(len).ok().and_then(|len| rest.get(..len));
+    let content = content.ok_or(bad("it is longer than the batch"))?;
+    let mut fields = Fields { rest: content, index };
 
-        fields.attributes()?;
-        let timestamp_delta = fields.number("its timestamp is cut short")?;
-        let delta = fields.number("its offset is cut short")?;
-        if delta <= self.last_delta || delta > i64::from(self.header.last_offset_delta) {
-            return Err(bad("its offset is out of order"));
-        }
-        let key = fields.nullable("its key is longer than the record")?;
-        let value = fields.nullable("its value is longer than the record")?;
-        let headers = fields.headers()?;
-        if !fields.rest.is_empty() {
-            return Err(bad("bytes follow its last field"));
-        }
-
-        self.last_delta = delta;
-        self.position = self.bytes.len() - (rest.len() - content.len());
-        let timestamp = if self.header.log_append_time {
-            self.header.max_timestamp
-        } else {
-            self.header.base_timestamp.wrapping_add(timestamp_delta)
-        };
-        // No overflow: the header's last offset is in range and this one is not beyond it.
-        let offset = self.header.base_offset.saturating_add(delta);
-        Ok(DecodedRecord { offset, timestamp, key, value, headers })
+    fields.attributes()?;
+    let timestamp_delta = fields.number("its timestamp is cut short")?;
+    let delta = fields.number("its offset is cut short")?;
+    if delta <= last_delta || delta > i64::from(header.last_offset_delta) {
+        return Err(bad("its offset is out of order"));
     }
+    let key = fields.nullable("its key is longer than the record")?;
+    let value = fields.nullable("its value is longer than the record")?;
+    let headers = fields.headers()?;
+    if !fields.rest.is_empty() {
+        return Err(bad("bytes follow its last field"));
+    }
+
+    let end = bytes.len() - (rest.len() - content.len());
+    let timestamp = if header.log_append_time {
+        header.max_timestamp
+    } else {
+        header.base_timestamp.wrapping_add(timestamp_delta)
+    };
+    // No overflow: the header's last offset is in range and this one is not beyond it.
+    let offset = header.base_offset.saturating_add(delta);
+    Ok((RecordView { offset, timestamp, key, value, headers }, end, delta))
 }
+
+/// A header's name and value.
+type HeaderView<'a> = (&'a str, Option<&'a [u8]>);
 
 /// What is left of one record.
 struct Fields<'a> {
-    batch: &'a Bytes,
     rest: &'a [u8],
     index: u32,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
     fn bad(&self, what: &'static str) -> BatchError {
         BatchError::BadRecord { index: self.index, what }
     }
@@ -271,17 +295,17 @@ impl Fields<'_> {
     }
 
     /// A length and as many bytes; a negative length is null.
-    fn nullable(&mut self, too_long: &'static str) -> Result<Option<Bytes>, BatchError> {
+    fn nullable(&mut self, too_long: &'static str) -> Result<Option<&'a [u8]>, BatchError> {
         let len = self.number(too_long)?;
         let Ok(len) = usize::try_from(len) else {
             return if len == -1 { Ok(None) } else { Err(self.bad("a length is negative")) };
         };
         let (bytes, rest) = self.rest.split_at_checked(len).ok_or(self.bad(too_long))?;
         self.rest = rest;
-        Ok(Some(self.batch.slice_ref(bytes)))
+        Ok(Some(bytes))
     }
 
-    fn headers(&mut self) -> Result<Vec<Header>, BatchError> {
+    fn headers(&mut self) -> Result<Vec<HeaderView<'a>>, BatchError> {
         let count = self.number("its count of headers is missing")?;
         if count < 0 {
             return Err(self.bad("its count of headers is negative"));
@@ -295,7 +319,7 @@ impl Fields<'_> {
                 .map_err(|_| BatchError::InvalidUtf8 { index: self.index })?;
             self.rest = rest;
             let value = self.nullable("a header's value is longer than the record")?;
-            headers.push(Header::new(name, value));
+            headers.push((name, value));
         }
         Ok(headers)
     }

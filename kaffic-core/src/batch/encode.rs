@@ -2,7 +2,7 @@
 //! once. The header is made apart from the body, so that a batch that lost its place in the log
 //! gets another base offset without its body being touched.
 
-use super::decode::{CheckedBatch, DecodedRecord};
+use super::decode::CheckedBatch;
 use super::{
     BATCH_HEADER_LEN, BATCH_PREFIX_LEN, Compression, LENGTH_END, MAGIC, MAX_BATCH_BYTES,
     MAX_RECORDS_BYTES, compress, crc, varint,
@@ -186,10 +186,16 @@ impl EncodedBatch {
         bytes.extend_from_slice(&self.body);
         let mut builder = BatchBuilder::new(bytes.len());
         let batch = CheckedBatch::new(Bytes::from(bytes)).map_err(broken)?;
-        for record in batch.records().map_err(broken)?.skip(records as usize) {
-            let DecodedRecord { timestamp, key, value, headers, .. } = record.map_err(broken)?;
-            let record = Record { key, value, headers, ..Record::default() };
-            builder.push(&record, timestamp);
+        let (mut all, mut passed) = (batch.records().map_err(broken)?, 0);
+        while let Some(record) = all.next() {
+            let (memory, record) = record.map_err(broken)?;
+            if passed == records {
+                let timestamp = record.timestamp;
+                let (key, value, headers) = record.shared(memory);
+                builder.push(&Record { key, value, headers, ..Record::default() }, timestamp);
+            } else {
+                passed += 1;
+            }
         }
         builder.finish(self.compression)
     }

@@ -16,7 +16,7 @@ mod tests;
 
 pub(crate) use decode::{BatchHeader, CheckedBatch, Records};
 #[cfg(test)]
-use decode::{DecodedRecord, check, decode};
+use decode::{check, decode};
 pub(crate) use encode::{BatchBuilder, EncodedBatch};
 
 use crate::error::Error;

@@ -3,7 +3,7 @@
 mod oracle;
 
 use super::*;
-use crate::record::{Header, Record};
+use crate::record::{ConsumerRecord, Header, Record};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn bytes_of(batch: &EncodedBatch, base_offset: i64) -> Bytes {
 
 /// What comes back, as it went in.
 fn decoded(batch: &Bytes) -> Vec<Record> {
-    let to_record = |r: DecodedRecord| Record {
+    let to_record = |r: ConsumerRecord| Record {
         sequence: None,
         key: r.key,
         value: r.value,

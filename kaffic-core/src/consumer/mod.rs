@@ -17,14 +17,13 @@ use crate::group::{CommittedOffset, OffsetCommit};
 use crate::log::budget::{Budget, Held};
 use crate::log::read::Place;
 use crate::metrics::Meter;
-use crate::record::ConsumerRecord;
+use crate::record::{ConsumerRecord, RecordSink};
 use assigned::Assigned;
 use config::Config;
 use fetch::{Message, News};
 use futures_util::future::{Either, select, try_join_all};
 use futures_util::stream::{self, BoxStream};
 use group::{GroupSide, Partitions};
-use std::iter::Peekable;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,17 +89,14 @@ pub struct Consumer {
     current: Option<Current>,
     /// An error that came behind records that were delivered first.
     failed: Option<Error>,
-    records: u64,
-    bytes: u64,
-    /// `max_records` or `max_bytes` was reached.
-    exhausted: bool,
+    limit: Limit,
 }
 
 /// The batch that is being handed out.
 #[derive(Debug)]
 struct Current {
     index: usize,
-    records: Peekable<Records>,
+    records: Records,
     key: String,
     next: Place,
     _held: Arc<Held>,
@@ -118,7 +114,7 @@ impl Consumer {
             env: Arc::clone(&context.env),
             meter: Arc::clone(context.store.meter()),
             budget: Budget::new(config.fetch_ahead_bytes),
-            exhausted: config.max_records == Some(0),
+            limit: Limit::new(&config),
             config,
             assigned,
             group,
@@ -126,8 +122,6 @@ impl Consumer {
             receiver,
             current: None,
             failed: None,
-            records: 0,
-            bytes: 0,
         }
     }
 
@@ -141,6 +135,22 @@ impl Consumer {
     /// In a group also `Fenced`, at every poll from then on, when another consumer has joined with
     /// this one's [`member_name`](ConsumerBuilder::member_name).
     pub async fn poll(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
+        let mut records = Vec::new();
+        self.poll_into(max, wait, &mut records).await?;
+        Ok(records)
+    }
+
+    /// As [`poll`](Self::poll), into a sink, for libraries that make something of their own of each
+    /// record. Says how many there were.
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    pub async fn poll_into(
+        &mut self,
+        max: usize,
+        wait: Duration,
+        sink: &mut impl RecordSink,
+    ) -> Result<usize> {
         let span = tracing::debug_span!(
             "poll",
             otel.kind = "client",
@@ -151,29 +161,34 @@ impl Consumer {
             messaging.batch.message_count = tracing::field::Empty,
             error.type = tracing::field::Empty,
         );
-        let polled = self.poll_records(max, wait).instrument(span.clone()).await;
+        let polled = self.hand_over(max, wait, sink).instrument(span.clone()).await;
         match &polled {
-            Ok(records) => span.record("messaging.batch.message_count", records.len()),
+            Ok(count) => span.record("messaging.batch.message_count", count),
             Err(error) => span.record("error.type", tracing::field::debug(error.kind())),
         };
         polled
     }
 
-    async fn poll_records(&mut self, max: usize, wait: Duration) -> Result<Vec<ConsumerRecord>> {
-        let mut out = Vec::new();
+    async fn hand_over(
+        &mut self,
+        max: usize,
+        wait: Duration,
+        sink: &mut impl RecordSink,
+    ) -> Result<usize> {
+        let mut handed = 0;
         let deadline = self.env.monotonic().saturating_add(wait);
         let _polling = self.group.as_ref().and_then(GroupSide::polling);
         self.tend();
-        while out.len() < max && !self.exhausted {
+        while handed < max && !self.limit.exhausted {
             if self.current.is_some() {
-                self.hand_out(max, &mut out);
+                handed += self.hand_out(max - handed, sink);
                 continue;
             }
             if self.failed.is_some() || self.is_finished() {
                 break;
             }
             self.ensure_fetching();
-            let message = if !out.is_empty() || wait.is_zero() {
+            let message = if handed > 0 || wait.is_zero() {
                 self.receiver.try_recv().ok()
             } else {
                 match self.wait(deadline).await {
@@ -188,9 +203,9 @@ impl Consumer {
             let Some(message) = message else { break };
             self.take(message);
         }
-        match self.failed.take_if(|_| out.is_empty()) {
+        match self.failed.take_if(|_| handed == 0) {
             Some(error) => Err(error),
-            None => Ok(out),
+            None => Ok(handed),
         }
     }
 
@@ -262,7 +277,7 @@ impl Consumer {
             }
             _ => self.assigned.values().all(|assigned| assigned.done),
         };
-        self.failed.is_none() && (self.exhausted || all_done())
+        self.failed.is_none() && (self.limit.exhausted || all_done())
     }
 
     /// Goes on elsewhere in a partition.
@@ -437,7 +452,6 @@ impl Consumer {
                     Ok(records) => {
                         let batch = *batch;
                         let (key, held) = (batch.key, batch.held);
-                        let records = records.peekable();
                         self.current = Some(Current { index, records, key, next, _held: held });
                     }
                     Err(error) => self.fail(index, error),
@@ -461,31 +475,22 @@ impl Consumer {
         self.failed = Some(error);
     }
 
-    /// Hands out records of the batch at hand, and counts them.
-    fn hand_out(&mut self, max: usize, out: &mut Vec<ConsumerRecord>) {
-        let (records, bytes) = (out.len(), self.bytes);
-        self.drain_current(max, out);
-        if let Some(first) = out.get(records) {
-            self.meter.consumed(&first.topic, out.len() - records, self.bytes - bytes);
-        }
-    }
-
-    /// Moves records of the batch at hand to `out`, until it is empty or `max` is reached.
-    fn drain_current(&mut self, max: usize, out: &mut Vec<ConsumerRecord>) {
-        let Some(mut current) = self.current.take() else { return };
+    /// Hands out up to `max` records of the batch at hand.
+    fn hand_out(&mut self, max: usize, sink: &mut impl RecordSink) -> usize {
+        let Some(mut current) = self.current.take() else { return 0 };
         let index = current.index;
-        while out.len() < max {
-            let Some(assigned) = self.assigned.get_mut(&index) else { return };
-            let record = match current.records.next() {
+        let Some(assigned) = self.assigned.get_mut(&index) else { return 0 };
+        let log = Arc::clone(&assigned.log);
+        let before = self.limit.bytes;
+        let (mut handed, mut failed, mut over) = (0, None, false);
+        while handed < max && !over {
+            let (memory, record) = match current.records.next() {
                 Some(Ok(record)) => record,
                 Some(Err(error)) => {
-                    let error = Error::corrupt(&current.key, error);
-                    return self.fail(index, error);
+                    failed = Some(Error::corrupt(&current.key, error));
+                    break;
                 }
-                None => {
-                    assigned.place = current.next;
-                    return;
-                }
+                None => break,
             };
             if record.offset < assigned.place.offset {
                 continue;
@@ -493,55 +498,56 @@ impl Consumer {
             if assigned.until.is_some_and(|until| record.offset >= until) {
                 assigned.done = true;
                 assigned.stop();
-                return;
+                over = true;
+            } else if self.limit.takes(record.content_len()) {
+                assigned.place.offset = record.offset + 1;
+                sink.take(&log.id.topic, log.id.partition, memory, record);
+                handed += 1;
             }
-            let id = &assigned.log.id;
-            let record = ConsumerRecord {
-                topic: Arc::clone(&id.topic),
-                partition: id.partition,
-                offset: record.offset,
-                timestamp: record.timestamp,
-                key: record.key,
-                value: record.value,
-                headers: record.headers,
-            };
-            if self.would_exceed(&record) {
-                self.exhausted = true;
-            } else {
-                if let Some(assigned) = self.assigned.get_mut(&index) {
-                    assigned.place.offset = record.offset + 1;
-                }
-                out.push(record);
-            }
-            if self.exhausted {
-                self.assigned.values_mut().for_each(Assigned::stop);
-                return;
-            }
+            over |= self.limit.exhausted;
         }
-        match current.records.peek() {
-            Some(_) => self.current = Some(current),
+        self.meter.consumed(&log.id.topic, handed, self.limit.bytes - before);
+        match failed {
+            Some(error) => self.fail(index, error),
+            None if self.limit.exhausted => self.assigned.values_mut().for_each(Assigned::stop),
+            None if over => {}
             // What was read whole may expire: nothing is looked for there any more.
-            None => {
-                if let Some(assigned) = self.assigned.get_mut(&index) {
-                    assigned.place = current.next;
-                }
-            }
+            None if current.records.is_over() => assigned.place = current.next,
+            None => self.current = Some(current),
         }
+        handed
+    }
+}
+
+/// What a consumer hands out at most, and has handed out.
+#[derive(Debug)]
+struct Limit {
+    max_records: Option<u64>,
+    max_bytes: Option<u64>,
+    records: u64,
+    bytes: u64,
+    /// One of both was reached.
+    exhausted: bool,
+}
+
+impl Limit {
+    fn new(config: &Config) -> Self {
+        let (max_records, max_bytes) = (config.max_records, config.max_bytes);
+        Self { max_records, max_bytes, records: 0, bytes: 0, exhausted: max_records == Some(0) }
     }
 
-    /// Counts a record against the consumer's limits, or says that it is beyond them.
-    fn would_exceed(&mut self, record: &ConsumerRecord) -> bool {
-        let len = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, |b| b.len() as u64);
-        let headers: u64 = record.headers.iter().map(|h| h.name.len() as u64 + len(&h.value)).sum();
-        let bytes = self.bytes + len(&record.key) + len(&record.value) + headers;
-        let too_many = self.config.max_records.is_some_and(|most| self.records >= most);
-        let too_much = self.config.max_bytes.is_some_and(|most| bytes > most) && self.records > 0;
+    /// Counts a record of so many bytes, or says that it is beyond.
+    fn takes(&mut self, bytes: u64) -> bool {
+        let bytes = self.bytes + bytes;
+        let too_many = self.max_records.is_some_and(|most| self.records >= most);
+        let too_much = self.max_bytes.is_some_and(|most| bytes > most) && self.records > 0;
         if too_many || too_much {
-            return true;
+            self.exhausted = true;
+            return false;
         }
         (self.records, self.bytes) = (self.records + 1, bytes);
-        self.exhausted = self.config.max_records == Some(self.records);
-        false
+        self.exhausted = self.max_records == Some(self.records);
+        true
     }
 }
 

@@ -13,7 +13,6 @@ use crate::log::tail::Tail;
 use crate::log::{Deletion, Log};
 use crate::record::Record;
 use crate::slot::Slot;
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -173,12 +172,15 @@ async fn newest_place(log: &Log, tail: Option<Tail>) -> Result<Option<(Tail, Pla
     Ok(Some((tail, place)))
 }
 
-fn last_state<T: DeserializeOwned>(key: &str, records: crate::batch::Records) -> Result<Entry<T>> {
+fn last_state<T: DeserializeOwned>(
+    key: &str,
+    mut records: crate::batch::Records,
+) -> Result<Entry<T>> {
     let mut last = None;
-    for record in records {
-        last = Some(record.map_err(|error| Error::corrupt(key, error))?);
+    while let Some(record) = records.next() {
+        let (memory, record) = record.map_err(|error| Error::corrupt(key, error))?;
+        last = Some((record.offset, record.value.map(|value| memory.slice_ref(value))));
     }
-    let last = last.ok_or_else(|| Error::corrupt(key, "it has no record"))?;
-    let value: Bytes = last.value.unwrap_or_default();
-    Ok(Entry { position: last.offset, state: from_json(key, &value)? })
+    let (position, value) = last.ok_or_else(|| Error::corrupt(key, "it has no record"))?;
+    Ok(Entry { position, state: from_json(key, &value.unwrap_or_default())? })
 }

@@ -493,9 +493,9 @@ struct Read {
 /// Within the batch at `place`, the first record at or after a time.
 fn first_record_at(place: Place, read: Read, unix_ms: i64) -> Result<Place> {
     let Read { key, batch: Some(batch) } = read else { return Ok(place) };
-    let records = batch.records().map_err(|error| Error::corrupt(&key, error))?;
-    for record in records {
-        let record = record.map_err(|error| Error::corrupt(&key, error))?;
+    let mut records = batch.records().map_err(|error| Error::corrupt(&key, error))?;
+    while let Some(record) = records.next() {
+        let (_, record) = record.map_err(|error| Error::corrupt(&key, error))?;
         if record.timestamp >= unix_ms {
             return Ok(Place { offset: record.offset, ..place });
         }

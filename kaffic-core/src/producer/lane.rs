@@ -332,7 +332,11 @@ impl Lane {
         loop {
             appender.turn().await;
             match self.next_work().await {
-                Some(Work::Batch(batch)) => self.deliver(&mut appender, batch).await,
+                Some(Work::Batch(batch)) => {
+                    self.deliver(&mut appender, batch).await;
+                    // Where a store answers at once, whoever waited for this batch would starve.
+                    tokio::task::yield_now().await;
+                }
                 Some(Work::Prepare(wanted)) => self.fence(&mut appender, wanted).await,
                 None => break,
             }

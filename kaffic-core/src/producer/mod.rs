@@ -120,7 +120,8 @@ impl Producer {
     }
 
     /// Puts a record into the buffer, waiting for room there, and returns a future of its
-    /// acknowledgement. Cancelling the wait leaves the record out.
+    /// acknowledgement. Cancelling the wait leaves the record out. Its bytes are copied: when this
+    /// returns, nothing of the record is kept.
     ///
     /// # Errors
     /// As for [`send`](Self::send), as far as they show before anything is written.

@@ -4,6 +4,8 @@
 
 #define LONG_MS 600000
 #define SIZE 1024
+/* How often all is consumed. */
+#define PASSES 5
 
 static double now(void) {
     struct timespec at;
@@ -20,7 +22,7 @@ int main(int argc, char **argv) {
     kaffic_queue_t *queue = NULL;
     kaffic_record_t *records;
     const char *topic = "bench";
-    size_t count, a_call, sent = 0, told = 0, seen = 0, at, bytes = 0;
+    size_t count, a_call, sent = 0, told = 0, seen, at, bytes, pass;
     static char value[SIZE];
     double begun, produced;
 
@@ -56,19 +58,24 @@ int main(int argc, char **argv) {
     }
     produced = now() - begun;
     OK(kaffic_producer_close(producer, LONG_MS, &error));
-    OK(kaffic_consumer_new(client, end, NULL, 0, &consumer, &error));
-    begun = now();
-    OK(kaffic_consumer_subscribe(consumer, &topic, 1, LONG_MS, &error));
-    while (!kaffic_consumer_finished(consumer)) {
-        kaffic_records_t *some = NULL;
-        OK(kaffic_consumer_poll(consumer, a_call < 100 ? 100 : a_call, LONG_MS, &some, &error));
-        for (at = 0; at < kaffic_records_len(some); at++) bytes += kaffic_records_get(some, at)->value.len;
-        seen += kaffic_records_len(some);
-        kaffic_records_free(some);
+    printf("%.0f", (double)count / produced);
+    for (pass = 0; pass < PASSES; pass++) {
+        seen = bytes = 0;
+        begun = now();
+        OK(kaffic_consumer_new(client, end, NULL, 0, &consumer, &error));
+        OK(kaffic_consumer_subscribe(consumer, &topic, 1, LONG_MS, &error));
+        while (!kaffic_consumer_finished(consumer)) {
+            kaffic_records_t *some = NULL;
+            OK(kaffic_consumer_poll(consumer, a_call < 100 ? 100 : a_call, LONG_MS, &some, &error));
+            for (at = 0; at < kaffic_records_len(some); at++) bytes += kaffic_records_get(some, at)->value.len;
+            seen += kaffic_records_len(some);
+            kaffic_records_free(some);
+        }
+        CHECK(seen == count && bytes == count * SIZE);
+        printf(" %.0f", (double)count / (now() - begun));
+        kaffic_consumer_free(consumer);
     }
-    CHECK(seen == count && bytes == count * SIZE);
-    printf("%.0f %.0f\n", (double)count / produced, (double)count / (now() - begun));
-    kaffic_consumer_free(consumer);
+    printf("\n");
     kaffic_producer_free(producer);
     kaffic_queue_free(queue);
     kaffic_client_free(client);

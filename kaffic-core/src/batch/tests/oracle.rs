@@ -2,7 +2,7 @@
 //! `KAFFIC_ORACLE_DIR` set, batches are written there for that client to read, and what it has
 //! written is read; otherwise there is nothing to do.
 
-use super::{DecodedRecord, samples};
+use super::{ConsumerRecord, samples};
 use crate::batch::{Compression, check, decode};
 use crate::producer::partition_for_key;
 use crate::record::{Header, Record};
@@ -130,8 +130,8 @@ impl From<(&Record, i64)> for CaseRecord {
     }
 }
 
-impl From<DecodedRecord> for CaseRecord {
-    fn from(record: DecodedRecord) -> Self {
+impl From<ConsumerRecord> for CaseRecord {
+    fn from(record: ConsumerRecord) -> Self {
         Self {
             offset: record.offset,
             timestamp: record.timestamp,
