@@ -63,11 +63,11 @@ pub use group::{
 pub use log::{AdoptReport, AdoptedBlock, Deletion, MinExpiry, TrimReport};
 pub use metrics::{
     ConsumerMetrics, Durations, Metrics, OperationMetrics, PartitionLag, ProducerMetrics,
-    StorageMetrics,
+    RequestCounts, StorageMetrics,
 };
 pub use producer::{Ack, Producer, ProducerBuilder, Ticket, WhenFull, partition_for_key};
 pub use record::{ConsumerRecord, Header, Record, RecordSink, RecordView};
-pub use store::{RequestCounts, StoreOptions};
+pub use store::StoreOptions;
 pub use topic::{TopicChange, TopicConfig, TopicDescription, Topics};
 pub use trim::Trim;
 pub use verify::{VerifyIssue, VerifyReport};

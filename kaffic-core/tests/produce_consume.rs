@@ -79,6 +79,31 @@ async fn a_producer_keeps_nothing_of_a_record() {
     }
 }
 
+/// A store that answers at once gives a producer no reason to wait: it lets others go on all the same.
+#[tokio::test]
+async fn whoever_waits_for_a_batch_hears_of_it_before_all_others_are_written() {
+    let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    // Each record is a batch of its own.
+    let producer = client.producer("t").batch_bytes(1024).build().await.unwrap();
+    producer.send(Record::value("first")).await.unwrap();
+    let ticket = producer.enqueue(Record::value(vec![0; 2048])).await.unwrap();
+    let waits = async {
+        ticket.await.unwrap();
+        client.metrics().producer.append.count
+    };
+    let others = async {
+        for n in 1..200 {
+            drop(producer.enqueue(Record::value(vec![n as u8; 2048])).await.unwrap());
+        }
+        producer.flush().await.unwrap();
+        client.metrics().producer.append.count
+    };
+    let (heard, all) = futures_util::join!(waits, others);
+    assert_eq!(all, 201);
+    assert!(heard < 20, "{heard} batches were written by then");
+}
+
 /// Bytes, and something that tells whether anybody has them.
 struct Lent(Vec<u8>, #[expect(dead_code, reason = "it is counted")] Arc<()>);
 

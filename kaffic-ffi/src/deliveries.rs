@@ -79,15 +79,17 @@ impl Deliveries {
         let Some(lane) = self.lanes.get(partition as usize) else { return };
         let mut event = kaffic_event_t::deliveries();
         let mut told = 0;
+        // Two that take turns, so that neither has to grow again and again.
+        let mut waiting = VecDeque::new();
         loop {
-            let mut waiting = {
+            {
                 let mut lane = locked(lane);
                 if lane.waiting.is_empty() {
                     lane.running = false;
                     return;
                 }
-                std::mem::take(&mut lane.waiting)
-            };
+                std::mem::swap(&mut waiting, &mut lane.waiting);
+            }
             while let Some(mut sent) = waiting.pop_front() {
                 let came = match (&mut sent.ticket).now_or_never() {
                     Some(came) => came,

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -58,8 +59,8 @@ pub struct kaffic_delivery_t {
     pub reserved: u32,
 }
 
-/// Deliveries in one event, at most.
-const TOGETHER: usize = 4096;
+/// Deliveries in one event, at most. An allocator gives as much without asking the system.
+const TOGETHER: usize = 1024;
 /// Deliveries that may wait in a queue; beyond that sending waits.
 const MOST_DELIVERIES: usize = 1 << 20;
 /// Rebalances that may wait in a queue; beyond that the oldest are dropped.
@@ -122,6 +123,8 @@ pub(crate) struct Queue {
     /// Has a byte in it while there are events.
     reader: PipeReader,
     writer: PipeWriter,
+    /// Deliveries that wait here, or will come.
+    deliveries: AtomicUsize,
     /// Deliveries were polled.
     room: Notify,
 }
@@ -130,8 +133,6 @@ pub(crate) struct Queue {
 struct State {
     events: VecDeque<kaffic_event_t>,
     rebalances: usize,
-    /// Deliveries that wait here, or will come.
-    deliveries: usize,
     freed: bool,
 }
 
@@ -142,7 +143,8 @@ impl Queue {
             Failure::new(Status::Internal, format!("the system gives no pipe: {error}"))
         })?;
         let state = Mutex::default();
-        Ok(Self { state, some: Condvar::new(), reader, writer, room: Notify::new() })
+        let (some, deliveries, room) = (Condvar::new(), AtomicUsize::new(0), Notify::new());
+        Ok(Self { state, some, reader, writer, deliveries, room })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -151,12 +153,12 @@ impl Queue {
 
     /// Counts deliveries that will come; false when there are too many already.
     pub(crate) fn expect(&self, deliveries: usize) -> bool {
-        let mut state = self.state();
-        if state.deliveries >= MOST_DELIVERIES {
-            return false;
+        let room = self.deliveries.load(Ordering::Acquire) < MOST_DELIVERIES;
+        if room {
+            // Threads that come together may go over it by one each.
+            self.deliveries.fetch_add(deliveries, Ordering::AcqRel);
         }
-        state.deliveries += deliveries;
-        true
+        room
     }
 
     /// Waits until one more delivery may come, and counts it.
@@ -173,14 +175,15 @@ impl Queue {
 
     /// Takes back what was expected and does not come.
     pub(crate) fn expect_no_more(&self, deliveries: usize) {
-        let mut state = self.state();
-        state.deliveries = state.deliveries.saturating_sub(deliveries);
+        let less = |there: usize| Some(there.saturating_sub(deliveries));
+        // Always some.
+        let _ = self.deliveries.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
     pub(crate) fn push(&self, event: kaffic_event_t) {
         let mut state = self.state();
         if state.freed {
-            state.deliveries = 0;
+            self.expect_no_more(event.deliveries.len());
             return;
         }
         if event.kind == KAFFIC_EVENT_DELIVERIES {
@@ -227,7 +230,7 @@ impl Queue {
             };
         }
         let event = state.events.pop_front()?;
-        state.deliveries = state.deliveries.saturating_sub(event.deliveries.len());
+        self.expect_no_more(event.deliveries.len());
         if event.kind != KAFFIC_EVENT_DELIVERIES {
             state.rebalances -= 1;
         }
@@ -246,7 +249,7 @@ impl Queue {
     fn free(&self) {
         let mut state = self.state();
         state.freed = true;
-        state.deliveries = 0;
+        self.deliveries.store(0, Ordering::Release);
         state.events.clear();
         drop(state);
         self.room.notify_waiters();

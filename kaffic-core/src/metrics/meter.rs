@@ -2,11 +2,10 @@
 
 use super::durations::DurationCounters;
 use super::{
-    ConsumerMetrics, Metrics, OperationMetrics, PartitionLag, ProducerMetrics, StorageMetrics,
-    publish,
+    ConsumerMetrics, Metrics, OperationMetrics, PartitionLag, ProducerMetrics, RequestCounts,
+    StorageMetrics, publish,
 };
 use crate::error::{Error, Result};
-use crate::store::RequestCounts;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

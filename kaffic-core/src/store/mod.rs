@@ -41,48 +41,6 @@ const TRIES: u32 = 8;
 /// The largest object that is read into memory; anything larger is not ours.
 const MAX_OBJECT_BYTES: u64 = 65 << 20;
 
-/// Storage requests by kind, and the bytes that went each way.
-///
-/// ```
-/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-/// let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
-/// let before = client.request_counts();
-/// client.topics().list().await.unwrap();
-/// let after = client.request_counts();
-/// assert_eq!(after.since(before).lists, 1);
-/// # });
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RequestCounts {
-    /// Puts, conditional ones included.
-    pub puts: u64,
-    /// Gets of whole objects and of ranges.
-    pub gets: u64,
-    /// Lists of one directory.
-    pub lists: u64,
-    /// Deletes.
-    pub deletes: u64,
-    /// Bytes in puts.
-    pub put_bytes: u64,
-    /// Bytes from gets.
-    pub get_bytes: u64,
-}
-
-impl RequestCounts {
-    /// What was added since an earlier count.
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            puts: self.puts - earlier.puts,
-            gets: self.gets - earlier.gets,
-            lists: self.lists - earlier.lists,
-            deletes: self.deletes - earlier.deletes,
-            put_bytes: self.put_bytes - earlier.put_bytes,
-            get_bytes: self.get_bytes - earlier.get_bytes,
-        }
-    }
-}
-
 /// What a put-if-absent came to.
 #[derive(Debug)]
 pub(crate) enum Put {
