@@ -21,7 +21,7 @@ const RANGES: usize = BOUNDS.len() + 1;
 /// let durations = client.metrics().storage.list.duration;
 /// assert_eq!(durations.count(), 1);
 /// assert_eq!(durations.sum(), durations.max());
-/// assert_eq!(durations.quantile(0.5), durations.quantile(1.0));
+/// assert!(durations.quantile(0.5) <= durations.quantile(1.0));
 /// // As histograms of Prometheus have it: how many took no longer than that.
 /// let (bound, count) = durations.buckets().last().unwrap();
 /// assert_eq!((bound.as_secs(), count), (30, 1));
