@@ -16,6 +16,10 @@ static HOOKED: AtomicBool = AtomicBool::new(false);
 /// How many [`Belonging`]s of this process there are.
 static USERS: AtomicUsize = AtomicUsize::new(0);
 
+/// A request to a cloud is some 130 calls deep. Optimised code needs a small part of it, and what is not
+/// needed is not taken from the system.
+const STACK: usize = 8 << 20;
+
 extern "C" fn in_the_child() {
     // What these told of belongs to the parent. The runtime is left as it is: its threads are not
     // here, and ending it would wait for them.
@@ -45,7 +49,9 @@ pub fn runtime() -> Result<&'static Runtime> {
     hook();
     let mut there = RUNTIME.load(Ordering::Acquire);
     if there.is_null() {
-        let made = Builder::new_multi_thread().enable_all().thread_name("kaffic").build();
+        let mut builder = Builder::new_multi_thread();
+        builder.enable_all().thread_name("kaffic").thread_stack_size(STACK);
+        let made = builder.build();
         let made = made.map_err(|error| {
             Failure::new(Status::Internal, format!("no threads can be started: {error}"))
         })?;

@@ -310,7 +310,8 @@ impl OwnedOffsets {
             error.type = tracing::field::Empty,
         );
         let begun = self.context.env.monotonic();
-        let done = self.commit_once(ticket, committed).instrument(span.clone()).await;
+        // In a box: it is large, and stacks are small where nothing is optimised.
+        let done = Box::pin(self.commit_once(ticket, committed)).instrument(span.clone()).await;
         let failed = done.as_ref().err();
         if let Some(error) = failed {
             span.record("error.type", tracing::field::debug(error.kind()));

@@ -472,7 +472,8 @@ impl Lane {
             error.type = tracing::field::Empty,
         );
         let begun = self.env.monotonic();
-        let work = append_rest(appender, batch, sequences, expected, deadline);
+        // In a box: it is large, and stacks are small where nothing is optimised.
+        let work = Box::pin(append_rest(appender, batch, sequences, expected, deadline));
         let outcome = work.instrument(span.clone()).await;
         match &outcome {
             Ok(written) => span.record("kaffic.offset", written.base),

@@ -355,7 +355,9 @@ impl Store {
             error.type = tracing::field::Empty,
         );
         let begun = self.env.monotonic();
-        let answer = self.try_once(request.name(), key, work).instrument(span.clone()).await;
+        // In a box: it is large, and stacks are small where nothing is optimised.
+        let work = Box::pin(self.try_once(request.name(), key, work));
+        let answer = work.instrument(span.clone()).await;
         let failed = answer.as_ref().err();
         if let Some(error) = failed {
             span.record("error.type", tracing::field::debug(error.kind()));
