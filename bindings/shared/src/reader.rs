@@ -390,12 +390,13 @@ impl Reader {
     pub async fn lag(&self) -> Result<Vec<PartitionPosition>> {
         let mut state = self.turn().await;
         let reading = reading(&mut state)?;
-        let ends = reading.consumer.end_offsets().await?.into_iter();
-        let lag = |(end, at): (PartitionPosition, PartitionPosition)| PartitionPosition {
-            offset: (end.offset - at.offset).max(0),
-            ..at
-        };
-        Ok(ends.zip(reading.positions()).map(lag).collect())
+        let polled = reading.consumer.positions();
+        let mut lags = reading.consumer.lag().await?;
+        // What was polled ahead and nobody took is not consumed.
+        for ((lag, polled), at) in lags.iter_mut().zip(polled).zip(reading.positions()) {
+            lag.offset += polled.offset - at.offset;
+        }
+        Ok(lags)
     }
 
     /// Commits these offsets, or all positions.

@@ -9,12 +9,12 @@ use crate::env::{Env, Rule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::{LogId, LogPart};
 use crate::log::read::Place;
+use crate::metrics::observed;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore, watch};
-use tracing::Instrument;
 
 /// The version of the stored form.
 const FORMAT: u32 = 1;
@@ -309,15 +309,9 @@ impl OwnedOffsets {
             kaffic.offset = committed.offset,
             error.type = tracing::field::Empty,
         );
-        let begun = self.context.env.monotonic();
-        // In a box: it is large, and stacks are small where nothing is optimised.
-        let done = Box::pin(self.commit_once(ticket, committed)).instrument(span.clone()).await;
-        let failed = done.as_ref().err();
-        if let Some(error) = failed {
-            span.record("error.type", tracing::field::debug(error.kind()));
-        }
-        let took = self.context.env.monotonic().saturating_sub(begun);
-        self.context.store.meter().commit_ended(&self.id.topic, took, failed);
+        let work = self.commit_once(ticket, committed);
+        let (done, took) = observed(&*self.context.env, &span, work).await;
+        self.context.store.meter().commit_ended(&self.id.topic, took, done.as_ref().err());
         done
     }
 

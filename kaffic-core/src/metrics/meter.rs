@@ -5,11 +5,13 @@ use super::{
     ConsumerMetrics, Metrics, OperationMetrics, PartitionLag, ProducerMetrics, RequestCounts,
     StorageMetrics, publish,
 };
+use crate::env::Env;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tracing::{Instrument, Span};
 
 /// The most partitions of which the lag is kept.
 const MOST_LAGS: usize = 10_000;
@@ -37,6 +39,21 @@ impl Request {
             Self::Delete => "delete",
         }
     }
+}
+
+/// Does something that is measured, in a span of its own, and says how long it took.
+pub(crate) async fn observed<T>(
+    env: &dyn Env,
+    span: &Span,
+    work: impl Future<Output = Result<T>>,
+) -> (Result<T>, Duration) {
+    let begun = env.monotonic();
+    // In a box: what is observed is large, and stacks are small where nothing is optimised.
+    let done = Box::pin(work).instrument(span.clone()).await;
+    if let Err(error) = &done {
+        span.record("error.type", tracing::field::debug(error.kind()));
+    }
+    (done, env.monotonic().saturating_sub(begun))
 }
 
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ mod meter;
 mod publish;
 
 pub use durations::Durations;
-pub(crate) use meter::{Meter, Request};
+pub(crate) use meter::{Meter, Request, observed};
 
 use std::sync::Arc;
 use std::time::Duration;

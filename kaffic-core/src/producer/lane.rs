@@ -11,6 +11,7 @@ use crate::env::{Env, compute};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::MAX_BATCH_RECORDS;
 use crate::log::append::{Appended, Appender};
+use crate::metrics::observed;
 use crate::record::Record;
 use futures_util::future::{Either, select};
 use std::collections::VecDeque;
@@ -18,7 +19,6 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tracing::Instrument;
 
 /// A batch of this size is compressed where it keeps no other task from running.
 const WORTH_A_THREAD: usize = 64 << 10;
@@ -471,15 +471,11 @@ impl Lane {
             kaffic.offset = tracing::field::Empty,
             error.type = tracing::field::Empty,
         );
-        let begun = self.env.monotonic();
-        // In a box: it is large, and stacks are small where nothing is optimised.
-        let work = Box::pin(append_rest(appender, batch, sequences, expected, deadline));
-        let outcome = work.instrument(span.clone()).await;
-        match &outcome {
-            Ok(written) => span.record("kaffic.offset", written.base),
-            Err(error) => span.record("error.type", tracing::field::debug(error.kind())),
-        };
-        let took = self.env.monotonic().saturating_sub(begun);
+        let work = append_rest(appender, batch, sequences, expected, deadline);
+        let (outcome, took) = observed(&*self.env, &span, work).await;
+        if let Ok(written) = &outcome {
+            span.record("kaffic.offset", written.base);
+        }
         let written = outcome.as_ref().map(|written| count.saturating_sub(written.duplicates));
         log.store.meter().append_ended(&log.id.topic, took, bytes, written);
         outcome

@@ -16,7 +16,7 @@ mod url;
 use crate::env::{Env, timeout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keys::parse_number;
-use crate::metrics::{Meter, Request};
+use crate::metrics::{Meter, Request, observed};
 use bytes::Bytes;
 use filesystem::StagingLimit;
 use futures_util::{StreamExt, TryStreamExt};
@@ -29,7 +29,6 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::Instrument;
 
 pub use options::StoreOptions;
 pub(crate) use url::{check_local, open_url};
@@ -354,15 +353,9 @@ impl Store {
             kaffic.storage.key = key,
             error.type = tracing::field::Empty,
         );
-        let begun = self.env.monotonic();
-        // In a box: it is large, and stacks are small where nothing is optimised.
-        let work = Box::pin(self.try_once(request.name(), key, work));
-        let answer = work.instrument(span.clone()).await;
-        let failed = answer.as_ref().err();
-        if let Some(error) = failed {
-            span.record("error.type", tracing::field::debug(error.kind()));
-        }
-        self.meter.request_ended(request, self.env.monotonic().saturating_sub(begun), failed);
+        let work = self.try_once(request.name(), key, work);
+        let (answer, took) = observed(&*self.env, &span, work).await;
+        self.meter.request_ended(request, took, answer.as_ref().err());
         answer
     }
 

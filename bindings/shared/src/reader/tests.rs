@@ -160,6 +160,8 @@ async fn records_that_nobody_took_do_not_count_and_come_in_order() {
     reader.commit(None).await.unwrap();
     assert_eq!(reader.committed().await.unwrap()[0].offset, 1);
     assert_eq!(at(reader.lag().await.unwrap()), Some(3));
+    // The client's metrics tell of it from now on.
+    assert_eq!(client.metrics().consumer.lag.len(), reader.positions().await.unwrap().len());
     assert_eq!(values(reader.poll(10, None).await.unwrap()), ["b"]);
     assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
     reader.pause("t", 1, true).await.unwrap();
@@ -186,4 +188,26 @@ async fn a_finished_consumer_does_not_wait() {
     assert_eq!(values(reader.poll(10, None).await.unwrap()).len(), 0);
     assert_eq!(reader.ready(10, None).await, Ok(Some(false)));
     assert!(reader.is_finished().await && reader.take(1).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_poll_at_once_leaves_the_turn_to_whoever_waits_for_it() {
+    let client = client().await;
+    produce(&client, 0, &["a", "b"]).await;
+    let reader = reader(&client, &[]).await;
+    assert_eq!(values(reader.poll(1, None).await.unwrap()), ["a"]);
+    let mut at_once: Vec<ConsumerRecord> = Vec::new();
+    let asking = Asking::new(&reader.askers);
+    reader.poll_now(10, &mut at_once).unwrap();
+    assert!(at_once.is_empty());
+    drop(asking);
+    // While another has the turn there is nothing either, and nobody knows whether it is finished.
+    let turn = reader.turn().await;
+    reader.poll_now(10, &mut at_once).unwrap();
+    assert_eq!((at_once.len(), reader.is_finished_now()), (0, None));
+    drop(turn);
+    reader.poll_now(10, &mut at_once).unwrap();
+    assert_eq!((at_once.len(), reader.is_finished_now()), (1, Some(false)));
+    reader.close().await.unwrap();
+    assert_eq!(reader.poll_now(1, &mut at_once).unwrap_err().status, Status::Closed);
 }
