@@ -770,6 +770,16 @@ async fn of_commits_in_the_background_the_newest_is_written() {
     consumer.commit_offsets([OffsetCommit::new("t", 0, 71)]).await.unwrap();
     consumer.close().await.unwrap();
     assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 71);
+    // Also where the program gave up waiting for that.
+    let mut consumer = builder().build().await.unwrap();
+    poll_once(&mut consumer, 5).await;
+    consumer.commit_async().unwrap();
+    drop(futures_util::poll!(std::pin::pin!(
+        consumer.commit_offsets([OffsetCommit::new("t", 0, 72)])
+    )));
+    consumer.close().await.unwrap();
+    let offset = client.groups().committed("g").await.unwrap()[0].offset;
+    assert!([71, 72].contains(&offset), "{offset}");
 }
 
 /// Commits fill block after block; those before the present one go when nothing late can come to them.
