@@ -534,7 +534,10 @@ export class Consumer implements AsyncIterable<ConsumerRecord>, AsyncDisposable 
    * ```
    */
   readable(): Readable;
-  /** Ends the poll that waits, or the next: it is rejected with `INTERRUPTED`, and nothing is lost. */
+  /**
+   * Ends the poll that waits, or the next, also where there are records: it is rejected with `INTERRUPTED`, and the
+   * records come with the poll after it.
+   */
   wakeup(): void;
   /**
    * Goes on elsewhere in a partition.

@@ -320,8 +320,9 @@ pub unsafe extern "C" fn kaffic_consumer_poll(
     }
 }
 
-/// Ends the poll that waits, or the next one if none does, with KAFFIC_INTERRUPTED. Does nothing for null
-/// and in a child. Thread-safe, callback-safe; not for signal handlers.
+/// Ends the poll that waits, or the next one if none does, with KAFFIC_INTERRUPTED, also where records are
+/// there, which come with the poll after it. Does nothing for null and in a child. Thread-safe,
+/// callback-safe; not for signal handlers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_consumer_wakeup(consumer: *const kaffic_consumer_t) {
     infallible((), || {

@@ -131,7 +131,7 @@ class Consumer {
 
   /** A record that waits, unless there is something else to be done first. */
   #atHand(signal) {
-    const ended = this.#closed || this.#signal?.aborted || signal?.aborted;
+    const ended = this.#closed || this.#woken || this.#signal?.aborted || signal?.aborted;
     return ended || this.#isTurnDue() ? undefined : this.#batch?.take();
   }
 
@@ -150,6 +150,7 @@ class Consumer {
       this.#check();
       this.#signal?.throwIfAborted();
       signal?.throwIfAborted();
+      this.#throwIfWoken();
       if (this.#batch?.left > 0 && this.#isTurnDue()) {
         await turn();
         this.#turnedAt = performance.now();
@@ -168,10 +169,7 @@ class Consumer {
     for (;;) {
       const batch = await this.#turn(() => this.#pollOnce(max, until, signals));
       for (const signal of signals) signal.throwIfAborted();
-      if (this.#woken) {
-        this.#woken = false;
-        throw new KafficError('INTERRUPTED', 'the poll was ended by wakeup()', { retriable: true });
-      }
+      this.#throwIfWoken();
       this.#handlers.rethrow();
       if (batch.left > 0 || batch.finished) return batch.finished && batch.left === 0;
       if (performance.now() >= until) return false;
@@ -204,6 +202,12 @@ class Consumer {
   #forget() {
     this.#batch?.touched().forEach((partition) => this.#touched.add(partition));
     this.#batch = undefined;
+  }
+
+  #throwIfWoken() {
+    if (!this.#woken) return;
+    this.#woken = false;
+    throw new KafficError('INTERRUPTED', 'the poll was ended by wakeup()', { retriable: true });
   }
 
   wakeup() {

@@ -179,6 +179,24 @@ test('a wake-up ends one poll', async (t) => {
   assert.deepEqual(text(await consumer.poll()), ['a']);
 });
 
+test('a wake-up ends a loop that has records', async (t) => {
+  const client = await memory(t);
+  await produce(client, ['a', 'b', 'c']);
+  const consumer = client.consumer({ topics: ['t'] });
+  const seen = [];
+  for (let round = 0; round < 2; round++) {
+    const loop = async () => {
+      for await (const record of consumer) {
+        seen.push(String(record.value));
+        consumer.wakeup();
+      }
+    };
+    assert.equal((await failure(loop())).code, 'ERR_KAFFIC_INTERRUPTED');
+  }
+  assert.deepEqual(seen, ['a', 'b']);
+  assert.deepEqual(text(await consumer.poll()), ['c']);
+});
+
 test('closing ends what waits, and no rejection is unhandled', async (t) => {
   const unhandled = t.mock.fn();
   process.on('unhandledRejection', unhandled);

@@ -177,6 +177,11 @@ def test_other_calls_and_closing_while_a_poll_waits(play) -> None:
             consumer.wakeup()
             with pytest.raises(kaffic.Interrupted):
                 await poll
+        await fill(client, 2)
+        with pytest.raises(kaffic.Interrupted):
+            async for _ in consumer:
+                consumer.wakeup()
+        assert len(await consumer.poll_batch(timeout=30)) == 1
         async with waiting(consumer) as poll:
             await consumer.close()
             with pytest.raises(kaffic.Closed):

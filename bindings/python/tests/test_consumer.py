@@ -107,6 +107,19 @@ def test_other_threads_have_their_turn_while_a_poll_waits(client, topic) -> None
     assert ended == [kaffic.Interrupted, kaffic.Closed]
 
 
+def test_a_wakeup_ends_a_loop_that_has_records(client, topic) -> None:
+    fill(client, [b"a", b"b", b"c"])
+    seen = []
+    with client.consumer(topic) as consumer:
+        for _ in range(2):
+            with pytest.raises(kaffic.Interrupted):
+                for record in consumer:
+                    seen.append(record.value)
+                    consumer.wakeup()
+        assert seen == [b"a", b"b"]
+        assert consumer.poll(timeout=30).value == b"c"
+
+
 def test_what_was_given_is_committed_and_nothing_else(client, topic) -> None:
     fill(client, [b"a", b"b", b"c", b"d"])
     with client.consumer(topic, group="g", auto_commit="never") as consumer:

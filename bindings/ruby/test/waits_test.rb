@@ -179,6 +179,20 @@ class WaitsTest < Minitest::Test
     end
   end
 
+  def test_a_wakeup_ends_a_read_that_has_records
+    Stores.with_client do |client|
+      client.create_topic("t")
+      client.producer("t") { |producer| producer.produce_batch(%w[a b c]).each(&:wait) }
+      consumer = client.consumer(topics: ["t"])
+      seen = []
+      2.times { consumer.each { |record| seen << record.value && consumer.wakeup } }
+      assert_equal %w[a b], seen
+      consumer.wakeup
+      assert_nil consumer.poll
+      assert_equal "c", consumer.poll.value
+    end
+  end
+
   def test_a_limit_says_what_took_too_long
     Stores.with_client do |client|
       client.create_topic("t")

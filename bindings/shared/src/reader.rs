@@ -62,6 +62,8 @@ pub struct Reader {
     /// How many calls want the turn of a poll that waits, and that one more does.
     askers: AtomicUsize,
     asked: Notify,
+    /// Whether a wake has not ended a poll yet, and what tells one that waits.
+    wakes: AtomicBool,
     woken: Notify,
     closed: AtomicBool,
 }
@@ -129,6 +131,7 @@ impl Reader {
             state: Mutex::new(State::Idle),
             askers: AtomicUsize::new(0),
             asked: Notify::new(),
+            wakes: AtomicBool::new(false),
             woken: Notify::new(),
             closed: AtomicBool::new(false),
         })
@@ -222,14 +225,17 @@ impl Reader {
         self.polled(max, wait, keep).await
     }
 
-    /// Up to `max` records that are there at once; none also while another call has its turn. Called
-    /// within the runtime.
+    /// Up to `max` records that are there at once; none also while another call has its turn, and where
+    /// the next poll is to be woken. Called within the runtime.
     ///
     /// # Errors
     /// As [`poll`](Self::poll).
     pub fn take(&self, max: usize) -> Result<Vec<ConsumerRecord>> {
         let Ok(mut state) = self.state.try_lock() else { return Ok(Vec::new()) };
         let reading = reading(&mut state)?;
+        if self.wakes.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
         if reading.ahead.is_empty() {
             // Without a wait it is ready at once.
             let polled = reading.consumer.poll(max, Duration::ZERO).now_or_never();
@@ -239,7 +245,7 @@ impl Reader {
     }
 
     /// Gives a sink what a [`poll`](Self::poll) for `max` records would give at once: none where it has to
-    /// wait, for records or for other calls. Costs a fraction of it. Called within the runtime.
+    /// wait, for records or for other calls, and where it would be woken. Costs a fraction of it. Called within the runtime.
     ///
     /// # Errors
     /// As [`poll`](Self::poll).
@@ -263,8 +269,8 @@ impl Reader {
     /// }
     /// ```
     pub fn poll_now(&self, max: usize, sink: &mut impl RecordSink) -> Result<()> {
-        // Whoever wants the turn comes first.
-        if self.askers.load(Ordering::Acquire) > 0 {
+        // Whoever wants the turn comes first, and a wake before records.
+        if self.askers.load(Ordering::Acquire) > 0 || self.wakes.load(Ordering::Acquire) {
             return Ok(());
         }
         let Ok(mut state) = self.state.try_lock() else { return Ok(()) };
@@ -303,6 +309,10 @@ impl Reader {
                 },
             };
             let reading = reading(&mut state)?;
+            // Before records that are there, or it would never end what reads a busy topic.
+            if self.wakes.swap(false, Ordering::AcqRel) {
+                return Ok(None);
+            }
             if !reading.ahead.is_empty() {
                 return Ok(Some(come(reading, Vec::new())));
             }
@@ -319,8 +329,7 @@ impl Reader {
                 let woken = pin!(self.woken.notified());
                 match select(work, select(woken, asked)).await {
                     Either::Left((records, _)) => Some(records?),
-                    Either::Right((Either::Left(_), _)) => return Ok(None),
-                    Either::Right((Either::Right(_), _)) => None,
+                    Either::Right(_) => None,
                 }
             };
             if let Some(records) = ended {
@@ -335,8 +344,9 @@ impl Reader {
         }
     }
 
-    /// Ends the poll that waits, or the next one if none does.
+    /// Ends the poll that waits, or the next one if none does, whether there are records or not.
     pub fn wake(&self) {
+        self.wakes.store(true, Ordering::Release);
         self.woken.notify_one();
     }
 

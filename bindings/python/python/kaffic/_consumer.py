@@ -123,7 +123,8 @@ class Consumer(Scope):
 
     def wakeup(self) -> None:
         """Has the poll that waits in another thread, or else the next one, raise
-        :class:`kaffic.Interrupted`. Signal handlers may call it too.
+        :class:`kaffic.Interrupted`, also where there are records: those come with the poll after
+        it. Signal handlers may call it too.
 
         >>> import kaffic
         >>> client = kaffic.connect("memory://")

@@ -111,6 +111,26 @@ async fn a_wake_ends_one_poll_also_the_next() {
 }
 
 #[tokio::test]
+async fn a_wake_comes_before_records_that_are_there() {
+    let client = client().await;
+    produce(&client, 0, &["a", "b", "c"]).await;
+    let reader = reader(&client, &[]).await;
+    assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
+    reader.wake();
+    assert_eq!(reader.take(1).unwrap().len(), 0);
+    let mut at_once: Vec<ConsumerRecord> = Vec::new();
+    reader.poll_now(1, &mut at_once).unwrap();
+    assert!(at_once.is_empty());
+    assert!(matches!(reader.poll(1, Some(Duration::ZERO)).await.unwrap(), Polled::Woken));
+    // It ended one, and nothing was lost.
+    assert_eq!(values(reader.poll(1, None).await.unwrap()), ["a"]);
+    reader.wake();
+    assert_eq!(reader.ready(10, None).await, Ok(None));
+    assert_eq!(reader.take(1).unwrap().len(), 1);
+    assert_eq!(values(reader.poll(10, None).await.unwrap()), ["c"]);
+}
+
+#[tokio::test]
 async fn closing_ends_a_poll_and_everything_after_says_so() {
     let client = client().await;
     let reader = reader(&client, &[("group", "g")]).await;
