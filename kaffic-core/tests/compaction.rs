@@ -634,6 +634,31 @@ async fn a_small_budget_reads_all_that_is_mixed() {
     }
 }
 
+/// A reader that has come to the end of a compacted block keeps no room from others.
+#[tokio::test(start_paused = true)]
+async fn partitions_that_are_read_up_leave_their_room_to_others() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    let topic = TopicConfig::new().partitions(5).slots_per_block(4);
+    client.topics().create("t", topic).await.unwrap();
+    let producer = client.producer("t").compaction(false).build().await.unwrap();
+    for n in 0..40 {
+        producer.send(Record::value("v").partition(n % 5)).await.unwrap();
+    }
+    producer.close().await.unwrap();
+    client.compact("t", |_| {}).await.unwrap();
+    for bytes in [1, 1 << 10] {
+        let mut consumer =
+            client.consumer().topic("t").fetch_ahead_bytes(bytes).build().await.unwrap();
+        let mut read = 0;
+        while read < 40 {
+            let polled = consumer.poll(100, Duration::from_secs(60)).await.unwrap().len();
+            assert!(polled > 0, "{read} of 40 records were read, with {bytes} bytes of room");
+            read += polled;
+        }
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "time that passes while the background works")]
 async fn idle(time: Duration) {
     tokio::time::sleep(time).await;

@@ -214,6 +214,8 @@ impl LogReader {
                 if self.enter().await? {
                     continue;
                 }
+                // While it waits it holds nothing that others' fetches may be waiting for.
+                self.segments.clear();
                 self.check_not_closed().await?;
                 return Ok(Event::CaughtUp);
             };
