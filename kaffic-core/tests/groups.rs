@@ -782,6 +782,119 @@ async fn of_commits_in_the_background_the_newest_is_written() {
     assert!([71, 72].contains(&offset), "{offset}");
 }
 
+/// A commit in the background that was written before a later one tells nothing of that.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_commit_came_to_is_not_taken_for_the_present() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 1).await;
+    fill(&client, "t", 1, 10).await;
+    let builder = client.consumer().group("g").assign("t", [0]).auto_commit(None);
+    let mut consumer = builder.build().await.unwrap();
+    let committed = async || client.groups().committed("g").await.unwrap()[0].offset;
+    assert_eq!(poll_once(&mut consumer, 7).await.len(), 7);
+    consumer.commit_async().unwrap();
+    pause(SECOND).await;
+    consumer.commit_offsets([OffsetCommit::new("t", 0, 6)]).await.unwrap();
+    assert!(within(consumer.poll(0, SECOND)).await.unwrap().is_empty());
+    consumer.commit().await.unwrap();
+    assert_eq!(committed().await, 7);
+    // Of one that failed nobody knows whether it was written.
+    let mut first = true;
+    lab.store.rule(move |r| match (r.key.contains("/offsets/"), r.op) {
+        (true, Op::Put) if std::mem::take(&mut first) => Fault::LoseResponse,
+        (true, _) => Fault::Fail,
+        _ => Fault::None,
+    });
+    consumer.commit_offsets([OffsetCommit::new("t", 0, 5)]).await.unwrap_err();
+    lab.store.no_rule();
+    consumer.commit().await.unwrap();
+    assert_eq!(committed().await, 7);
+}
+
+/// A consumer that always has something to commit in the background hears that it has lost a partition.
+#[tokio::test(start_paused = true)]
+async fn commits_in_the_background_that_fail_are_told_of_while_others_go_on() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 2).await;
+    fill(&client, "t", 2, 500).await;
+    let assign = |partitions: &[u32]| {
+        let builder = client.consumer().group("g").assign("t", partitions.iter().copied());
+        builder.auto_commit(None).build()
+    };
+    let mut consumer = assign(&[0, 1]).await.unwrap();
+    let _other = assign(&[1]).await.unwrap();
+    lab.store.always(Fault::Delay(SECOND), |r| r.key.contains("/offsets/"));
+    for _ in 0..900 {
+        if let Err(error) = within(consumer.poll(1, SECOND)).await {
+            assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+            return;
+        }
+        consumer.commit_async().unwrap();
+        pause(SECOND / 50).await;
+    }
+    panic!("it was never told");
+}
+
+/// Partitions that go to another with commits in the background that have not been begun.
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_committed_in_the_background_is_committed_when_a_partition_goes() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 64).await;
+    fill(&client, "t", 64, 1).await;
+    let builder = || member(&client).subscribe(["t"]).auto_commit(None);
+    let mut consumers = vec![builder().build().await.unwrap()];
+    while partitions(&consumers[0]).len() < 64 {
+        poll_all(&mut consumers, SECOND).await;
+    }
+    let positions =
+        |consumer: &Consumer| -> i64 { consumer.positions().iter().map(|p| p.offset).sum() };
+    while positions(&consumers[0]) < 64 {
+        poll_all(&mut consumers, SECOND).await;
+    }
+    // The first sixteen are under way for longer than it takes until others' partitions have to go.
+    let of_offsets = |r: &Request| r.key.contains("/offsets/") && r.op == Op::Put;
+    lab.store.always(Fault::Delay(6 * SECOND), of_offsets);
+    consumers[0].commit_async().unwrap();
+    consumers.push(builder().build().await.unwrap());
+    poll_all(&mut consumers, 60 * SECOND).await;
+    assert_even(&consumers, 64);
+    let committed = client.groups().committed("g").await.unwrap();
+    assert_eq!(committed.iter().filter(|at| at.offset == 1).count(), 64);
+}
+
+/// A program that stops amid what it was given says what it has not processed.
+#[tokio::test(start_paused = true)]
+async fn closing_amid_what_was_given_commits_what_lies_before() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    topic(&client, "t", 2).await;
+    fill(&client, "t", 2, 10).await;
+    let at = |partition, offset| PartitionPosition { topic: "t".into(), partition, offset };
+    let consumer = async || {
+        let builder = client.consumer().group("g").assign("t", [0, 1]);
+        builder.auto_commit(Some(3600 * SECOND)).build().await.unwrap()
+    };
+    let committed = async || -> Vec<i64> {
+        let committed = client.groups().committed("g").await.unwrap();
+        committed.iter().map(|at| at.offset).collect()
+    };
+    let mut first = consumer().await;
+    poll_once(&mut first, 20).await;
+    // Nothing is asked of the log for that, whatever has become of its records.
+    lab.store.take_requests();
+    first.close_at(vec![at(0, 4), at(7, 0)]).await.unwrap();
+    assert!(lab.store.take_requests().iter().all(|r| r.key.contains("/offsets/")));
+    assert_eq!(committed().await, [4, 10]);
+    let mut second = consumer().await;
+    assert_eq!(poll_once(&mut second, 6).await, [4, 5, 6, 7, 8, 9]);
+    // It does not go forward by that.
+    second.close_at(vec![at(0, 99), at(1, 99)]).await.unwrap();
+    assert_eq!(committed().await, [10, 10]);
+}
+
 /// Commits fill block after block; those before the present one go when nothing late can come to them.
 #[tokio::test(start_paused = true)]
 async fn old_commits_are_removed() {

@@ -252,6 +252,39 @@ async fn a_consumer_is_steered() {
     }
 }
 
+#[tokio::test]
+async fn a_poll_gives_so_many_bytes_and_the_next_goes_on_there() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    client.topics().create("t", TopicConfig::new()).await.unwrap();
+    let producer = client.producer("t").build().await.unwrap();
+    let sizes = [100, 200, 50, 400, 0, 0, 90];
+    let records = sizes.map(|size| Record::value(vec![0u8; size])).to_vec();
+    producer.append(0, records, None).await.unwrap();
+    for (bytes, expected) in [
+        (0, &[1, 1, 1, 3, 1][..]),
+        (300, &[2, 1, 3, 1]),
+        (350, &[3, 3, 1]),
+        (400, &[3, 3, 1]),
+        (840, &[7]),
+    ] {
+        let builder = client.consumer().topic("t").until(Until::Latest);
+        let mut consumer = builder.max_poll_bytes(bytes).build().await.unwrap();
+        let mut polled = Vec::new();
+        while !consumer.is_finished() {
+            let before = consumer.positions()[0].offset;
+            assert!(consumer.ready(10 * SECOND).await.unwrap());
+            assert_eq!(consumer.positions()[0].offset, before);
+            let records = consumer.poll(100, Duration::ZERO).await.unwrap();
+            let last = records.last().unwrap().offset;
+            assert_eq!(last + 1, before + records.len() as i64);
+            polled.push(records.len());
+        }
+        assert!(!consumer.ready(10 * SECOND).await.unwrap());
+        assert_eq!(polled, expected, "{bytes}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_end_at_their_bounds() {
     for store in stores() {

@@ -4,12 +4,11 @@
 use crate::failure::{Failure, Result, Status};
 use crate::settings::Settings;
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{self, BoxFuture, Either, select};
 use kaffic_core::{
-    CommittedOffset, Consumer, ConsumerBuilder, ConsumerRecord, ErrorKind, Kaffic, OffsetCommit,
+    CommittedOffset, Consumer, ConsumerBuilder, ConsumerRecord, Kaffic, OffsetCommit,
     PartitionPosition, RebalanceListener, RecordSink, Start,
 };
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -70,24 +69,62 @@ pub struct Reader {
 
 enum State {
     Idle,
-    Reads(Box<Reading>),
-    Closed,
+    Reads(Box<Consumer>),
+    /// What was read before is being left, for something else to be read.
+    Leaves(Ending),
+    Closed(Ending),
 }
+
+/// A consumer that ends, as long as somebody waits for that: whoever stops waiting may do so again later.
+/// What it came to is told as often as it is asked.
+type Ending = future::Shared<BoxFuture<'static, Result<()>>>;
 
 impl State {
     fn is_finished(&self) -> bool {
         match self {
-            Self::Idle => false,
-            Self::Reads(reading) => reading.ahead.is_empty() && reading.consumer.is_finished(),
-            Self::Closed => true,
+            Self::Idle | Self::Leaves(_) => false,
+            Self::Reads(consumer) => consumer.is_finished(),
+            Self::Closed(_) => true,
+        }
+    }
+
+    /// Begins to end what is read, if that has not begun. What lies behind `processed` does not count
+    /// as processed.
+    fn end(&mut self, processed: Vec<PartitionPosition>) -> Ending {
+        match std::mem::replace(self, Self::Idle) {
+            Self::Idle => future::ready(Ok(())).boxed().shared(),
+            Self::Leaves(ending) | Self::Closed(ending) => ending,
+            Self::Reads(consumer) => {
+                async move { Ok(consumer.close_at(processed).await?) }.boxed().shared()
+            }
         }
     }
 }
 
-struct Reading {
-    consumer: Consumer,
-    /// Records that [`Reader::ready`] has polled and nobody has taken.
-    ahead: VecDeque<ConsumerRecord>,
+/// What a call wants of a consumer.
+#[derive(Debug, Clone, Copy)]
+enum Want {
+    /// At most so many records.
+    Records(usize),
+    /// To know that there are some.
+    News,
+}
+
+impl Want {
+    /// Asks the consumer, and says whether there was anything.
+    async fn ask(
+        self,
+        consumer: &mut Consumer,
+        wait: Duration,
+    ) -> kaffic_core::Result<(bool, Vec<ConsumerRecord>)> {
+        match self {
+            Self::Records(max) => {
+                let records = consumer.poll(max, wait).await?;
+                Ok((!records.is_empty() || max == 0, records))
+            }
+            Self::News => Ok((consumer.ready(wait).await?, Vec::new())),
+        }
+    }
 }
 
 /// A listener that several consumers, one after the other, can have.
@@ -152,19 +189,19 @@ impl Reader {
         };
         let builder = said(builder, wanted);
         let mut state = self.turn().await;
-        match std::mem::replace(&mut *state, State::Idle) {
-            State::Idle => {}
-            State::Reads(before) => before.close().await?,
-            State::Closed => {
-                *state = State::Closed;
-                return Err(closed());
-            }
+        if let State::Closed(_) = &*state {
+            return Err(closed());
         }
+        let left = state.end(Vec::new());
+        *state = State::Leaves(left.clone());
+        let left = left.await;
+        *state = State::Idle;
+        left?;
         let mut consumer = builder.build().await?;
         for (topic, partition, offset) in seeks {
             consumer.seek(&topic, partition, Start::Offset(offset)).await?;
         }
-        *state = State::Reads(Box::new(Reading { consumer, ahead: VecDeque::new() }));
+        *state = State::Reads(Box::new(consumer));
         Ok(())
     }
 
@@ -185,14 +222,10 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::poll`]; `InvalidArgument` before anything was said to be read.
     pub async fn poll(&self, max: usize, wait: Option<Duration>) -> Result<Polled> {
-        let take = |reading: &mut Reading, records: Vec<ConsumerRecord>| {
-            if reading.ahead.is_empty() && records.len() <= max {
-                return records;
-            }
-            reading.ahead.extend(records);
-            reading.take(max)
-        };
-        Ok(self.polled(max, wait, take).await?.map_or(Polled::Woken, Polled::Records))
+        Ok(match self.polled(Want::Records(max), wait).await? {
+            Some((_, records)) => Polled::Records(records),
+            None => Polled::Woken,
+        })
     }
 
     /// Waits as [`poll`](Self::poll) does, and leaves the records to be [taken](Self::take). For
@@ -211,18 +244,14 @@ impl Reader {
     /// # client.producer("t").build().await.unwrap().send(Record::value("v")).await.unwrap();
     /// # let reader = Reader::new(&client, Default::default(), None).unwrap();
     /// # reader.read(Wanted::Topics(vec!["t".into()])).await.unwrap();
-    /// assert_eq!(reader.ready(10, None).await.unwrap(), Some(true));
+    /// assert_eq!(reader.ready(None).await.unwrap(), Some(true));
     /// assert_eq!(reader.positions().await.unwrap()[0].offset, 0);
     /// assert_eq!(reader.take(10).unwrap().len(), 1);
     /// assert_eq!(reader.positions().await.unwrap()[0].offset, 1);
     /// # });
     /// ```
-    pub async fn ready(&self, max: usize, wait: Option<Duration>) -> Result<Option<bool>> {
-        let keep = |reading: &mut Reading, records| {
-            reading.ahead.extend(records);
-            !reading.ahead.is_empty()
-        };
-        self.polled(max, wait, keep).await
+    pub async fn ready(&self, wait: Option<Duration>) -> Result<Option<bool>> {
+        Ok(self.polled(Want::News, wait).await?.map(|(any, _)| any))
     }
 
     /// Up to `max` records that are there at once; none also while another call has its turn, and where
@@ -232,16 +261,13 @@ impl Reader {
     /// As [`poll`](Self::poll).
     pub fn take(&self, max: usize) -> Result<Vec<ConsumerRecord>> {
         let Ok(mut state) = self.state.try_lock() else { return Ok(Vec::new()) };
-        let reading = reading(&mut state)?;
+        let consumer = reading(&mut state)?;
         if self.wakes.load(Ordering::Acquire) {
             return Ok(Vec::new());
         }
-        if reading.ahead.is_empty() {
-            // Without a wait it is ready at once.
-            let polled = reading.consumer.poll(max, Duration::ZERO).now_or_never();
-            return Ok(polled.transpose()?.unwrap_or_default());
-        }
-        Ok(reading.take(max))
+        // Without a wait it is ready at once.
+        let polled = consumer.poll(max, Duration::ZERO).now_or_never();
+        Ok(polled.transpose()?.unwrap_or_default())
     }
 
     /// Gives a sink what a [`poll`](Self::poll) for `max` records would give at once: none where it has to
@@ -274,12 +300,9 @@ impl Reader {
             return Ok(());
         }
         let Ok(mut state) = self.state.try_lock() else { return Ok(()) };
-        let reading = reading(&mut state)?;
-        if reading.ahead.is_empty() {
-            // Without a wait it is ready at once.
-            let polled = reading.consumer.poll_into(max, Duration::ZERO, sink).now_or_never();
-            polled.transpose()?;
-        }
+        let consumer = reading(&mut state)?;
+        // Without a wait it is ready at once.
+        consumer.poll_into(max, Duration::ZERO, sink).now_or_never().transpose()?;
         Ok(())
     }
 
@@ -288,15 +311,14 @@ impl Reader {
         self.state.try_lock().ok().map(|state| state.is_finished())
     }
 
-    /// Polls, unless there are records that nobody took, and does something with what came before
-    /// anybody else has a turn.
+    /// Asks the consumer until there is something, with its turn for as long as nobody else wants it.
+    /// None if woken.
     #[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
-    async fn polled<T: Default>(
+    async fn polled(
         &self,
-        max: usize,
+        want: Want,
         wait: Option<Duration>,
-        mut come: impl FnMut(&mut Reading, Vec<ConsumerRecord>) -> T,
-    ) -> Result<Option<T>> {
+    ) -> Result<Option<(bool, Vec<ConsumerRecord>)>> {
         let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
             let turn = self.state.lock();
@@ -305,16 +327,13 @@ impl Reader {
                 // Another poll may have the turn for longer.
                 Some(at) => match tokio::time::timeout_at(at.into(), turn).await {
                     Ok(state) => state,
-                    Err(_) => return Ok(Some(T::default())),
+                    Err(_) => return Ok(Some((false, Vec::new()))),
                 },
             };
-            let reading = reading(&mut state)?;
+            let consumer = reading(&mut state)?;
             // Before records that are there, or it would never end what reads a busy topic.
             if self.wakes.swap(false, Ordering::AcqRel) {
                 return Ok(None);
-            }
-            if !reading.ahead.is_empty() {
-                return Ok(Some(come(reading, Vec::new())));
             }
             let hour = Duration::from_secs(3600);
             let left =
@@ -324,18 +343,18 @@ impl Reader {
             let others = self.askers.load(Ordering::Acquire) > 0;
             let ended = {
                 let wait = if others { Duration::ZERO } else { left };
-                let work = pin!(reading.consumer.poll(max, wait));
+                let work = pin!(want.ask(consumer, wait));
                 let asked = pin!(self.asked.notified());
                 let woken = pin!(self.woken.notified());
                 match select(work, select(woken, asked)).await {
-                    Either::Left((records, _)) => Some(records?),
+                    Either::Left((answer, _)) => Some(answer?),
                     Either::Right(_) => None,
                 }
             };
-            if let Some(records) = ended {
+            if let Some(answer) = ended {
                 let over = last && (!others || left.is_zero());
-                if !records.is_empty() || over || max == 0 || reading.consumer.is_finished() {
-                    return Ok(Some(come(reading, records)));
+                if answer.0 || over || consumer.is_finished() {
+                    return Ok(Some(answer));
                 }
             }
             // The lock is fair: whoever asked comes before the next round of this.
@@ -356,10 +375,7 @@ impl Reader {
     /// As [`Consumer::seek`].
     pub async fn seek(&self, topic: &str, partition: u32, to: Start) -> Result<()> {
         let mut state = self.turn().await;
-        let reading = reading(&mut state)?;
-        reading.consumer.seek(topic, partition, to).await?;
-        reading.ahead.retain(|record| record.partition != partition || &*record.topic != topic);
-        Ok(())
+        Ok(reading(&mut state)?.seek(topic, partition, to).await?)
     }
 
     /// Stops delivering a partition, or goes on with it.
@@ -368,13 +384,11 @@ impl Reader {
     /// `InvalidArgument` for a partition that is not assigned.
     pub async fn pause(&self, topic: &str, partition: u32, paused: bool) -> Result<()> {
         let mut state = self.turn().await;
-        let reading = reading(&mut state)?;
-        reading.put_back().await?;
+        let consumer = reading(&mut state)?;
         match paused {
-            true => reading.consumer.pause(topic, partition)?,
-            false => reading.consumer.resume(topic, partition)?,
+            true => Ok(consumer.pause(topic, partition)?),
+            false => Ok(consumer.resume(topic, partition)?),
         }
-        Ok(())
     }
 
     /// The offset of the next record of every partition.
@@ -390,7 +404,7 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::end_offsets`].
     pub async fn end_offsets(&self) -> Result<Vec<PartitionPosition>> {
-        Ok(reading(&mut *self.turn().await)?.consumer.end_offsets().await?)
+        Ok(reading(&mut *self.turn().await)?.end_offsets().await?)
     }
 
     /// How far behind the tails it is.
@@ -398,15 +412,7 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::end_offsets`].
     pub async fn lag(&self) -> Result<Vec<PartitionPosition>> {
-        let mut state = self.turn().await;
-        let reading = reading(&mut state)?;
-        let polled = reading.consumer.positions();
-        let mut lags = reading.consumer.lag().await?;
-        // What was polled ahead and nobody took is not consumed.
-        for ((lag, polled), at) in lags.iter_mut().zip(polled).zip(reading.positions()) {
-            lag.offset += polled.offset - at.offset;
-        }
-        Ok(lags)
+        Ok(reading(&mut *self.turn().await)?.lag().await?)
     }
 
     /// Commits these offsets, or all positions.
@@ -415,18 +421,11 @@ impl Reader {
     /// As [`Consumer::commit`] and [`Consumer::commit_offsets`].
     pub async fn commit(&self, offsets: Option<Vec<OffsetCommit>>) -> Result<()> {
         let mut state = self.turn().await;
-        let reading = reading(&mut state)?;
+        let consumer = reading(&mut state)?;
         match offsets {
-            None if reading.ahead.is_empty() => reading.consumer.commit().await?,
-            None => {
-                let up_to =
-                    |at: PartitionPosition| OffsetCommit::new(&*at.topic, at.partition, at.offset);
-                let offsets: Vec<_> = reading.positions().into_iter().map(up_to).collect();
-                reading.consumer.commit_offsets(offsets).await?;
-            }
-            Some(offsets) => reading.consumer.commit_offsets(offsets).await?,
+            None => Ok(consumer.commit().await?),
+            Some(offsets) => Ok(consumer.commit_offsets(offsets).await?),
         }
-        Ok(())
     }
 
     /// Begins to commit all positions, and does not wait.
@@ -434,10 +433,7 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::commit_async`].
     pub async fn commit_async(&self) -> Result<()> {
-        let mut state = self.turn().await;
-        let reading = reading(&mut state)?;
-        reading.put_back().await?;
-        Ok(reading.consumer.commit_async()?)
+        Ok(reading(&mut *self.turn().await)?.commit_async()?)
     }
 
     /// What is committed in the partitions that it has.
@@ -445,7 +441,7 @@ impl Reader {
     /// # Errors
     /// As [`Consumer::committed`].
     pub async fn committed(&self) -> Result<Vec<CommittedOffset>> {
-        Ok(reading(&mut *self.turn().await)?.consumer.committed().await?)
+        Ok(reading(&mut *self.turn().await)?.committed().await?)
     }
 
     /// Its name in its group, if it is in one.
@@ -453,7 +449,7 @@ impl Reader {
     /// # Errors
     /// `Closed`, and `InvalidArgument` before anything was said to be read.
     pub async fn member_name(&self) -> Result<Option<String>> {
-        Ok(reading(&mut *self.turn().await)?.consumer.member_name().map(str::to_owned))
+        Ok(reading(&mut *self.turn().await)?.member_name().map(str::to_owned))
     }
 
     /// Whether everything that was asked for has been delivered; so too once it is closed.
@@ -467,17 +463,26 @@ impl Reader {
     }
 
     /// Ends it: commits what was returned if it does that by itself, and leaves its group. A poll that
-    /// waits fails with `Closed`. Closing again does nothing.
+    /// waits fails with `Closed`. Where it was not waited for to its end, closing again goes on with it;
+    /// after that it says what it came to.
     ///
     /// # Errors
     /// As [`Consumer::close`].
     pub async fn close(&self) -> Result<()> {
+        self.close_at(Vec::new()).await
+    }
+
+    /// As [`close`](Self::close), with only what lies before these positions taken as processed.
+    ///
+    /// # Errors
+    /// As [`Consumer::close_at`].
+    pub async fn close_at(&self, processed: Vec<PartitionPosition>) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         let mut state = self.turn().await;
-        match std::mem::replace(&mut *state, State::Closed) {
-            State::Reads(reading) => reading.close().await,
-            State::Idle | State::Closed => Ok(()),
-        }
+        let ending = state.end(processed);
+        *state = State::Closed(ending.clone());
+        drop(state);
+        ending.await
     }
 }
 
@@ -514,54 +519,13 @@ fn said(builder: ConsumerBuilder, wanted: Wanted) -> ConsumerBuilder {
     }
 }
 
-impl Reading {
-    fn take(&mut self, max: usize) -> Vec<ConsumerRecord> {
-        let count = max.min(self.ahead.len());
-        self.ahead.drain(..count).collect()
-    }
-
-    /// The offset of the next record that will be taken, of every partition.
-    fn positions(&self) -> Vec<PartitionPosition> {
-        let mut positions = self.consumer.positions();
-        for position in &mut positions {
-            let of = |record: &&ConsumerRecord| {
-                record.partition == position.partition && record.topic == position.topic
-            };
-            position.offset =
-                self.ahead.iter().find(of).map_or(position.offset, |next| next.offset);
-        }
-        positions
-    }
-
-    /// Closes the consumer, also where it can't be told what nobody took.
-    async fn close(mut self) -> Result<()> {
-        let put_back = self.put_back().await;
-        self.consumer.close().await?;
-        put_back
-    }
-
-    /// Goes back to before the records that nobody took.
-    async fn put_back(&mut self) -> Result<()> {
-        while let Some(next) = self.ahead.front() {
-            let (topic, partition) = (Arc::clone(&next.topic), next.partition);
-            match self.consumer.seek(&topic, partition, Start::Offset(next.offset)).await {
-                // It went to another member meanwhile.
-                Err(error) if error.kind() == ErrorKind::InvalidArgument => {}
-                sought => sought?,
-            }
-            self.ahead.retain(|record| record.partition != partition || record.topic != topic);
-        }
-        Ok(())
-    }
-}
-
-fn reading(state: &mut State) -> Result<&mut Reading> {
+fn reading(state: &mut State) -> Result<&mut Consumer> {
     match state {
-        State::Reads(reading) => Ok(reading),
-        State::Idle => {
+        State::Reads(consumer) => Ok(consumer),
+        State::Idle | State::Leaves(_) => {
             Err(Failure::invalid("the consumer reads nothing yet: subscribe or assign first"))
         }
-        State::Closed => Err(closed()),
+        State::Closed(_) => Err(closed()),
     }
 }
 

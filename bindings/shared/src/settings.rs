@@ -128,6 +128,7 @@ impl Settings {
                 "until" => consumer.until(until(value)?),
                 "max_records" => consumer.max_records(count(value)?),
                 "max_bytes" => consumer.max_bytes(size::<u64>(value)?),
+                "max_poll_bytes" => consumer.max_poll_bytes(size::<u64>(value)?),
                 "reset" => {
                     use kaffic_core::ResetPolicy::{Earliest, Error, Latest};
                     let known = [("earliest", Earliest), ("latest", Latest), ("error", Error)];

@@ -185,6 +185,14 @@ impl CheckedBatch {
     }
 }
 
+/// A place between two records of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordPlace {
+    position: usize,
+    read: u32,
+    last_delta: i64,
+}
+
 /// The records of a batch, one after the other. Ends after the first error.
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -200,6 +208,17 @@ impl Records {
     /// Whether nothing more comes, not even an error.
     pub(crate) fn is_over(&self) -> bool {
         self.ended || (self.read >= self.header.count && self.position >= self.bytes.len())
+    }
+
+    /// A place to [go back](Self::go_back) to.
+    pub(crate) fn place(&self) -> RecordPlace {
+        RecordPlace { position: self.position, read: self.read, last_delta: self.last_delta }
+    }
+
+    /// Goes back to before the record that came next at a place, if one did.
+    pub(crate) fn go_back(&mut self, place: RecordPlace) {
+        (self.position, self.read) = (place.position, place.read);
+        self.last_delta = place.last_delta;
     }
 
     /// The next record, and the memory in which it lies.

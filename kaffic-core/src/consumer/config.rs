@@ -75,6 +75,7 @@ pub(super) struct Config {
     pub(super) until: Until,
     pub(super) max_records: Option<u64>,
     pub(super) max_bytes: Option<u64>,
+    pub(super) max_poll_bytes: u64,
     pub(super) reset: ResetPolicy,
     pub(super) fetch_ahead_bytes: usize,
     pub(super) fetch_max_wait: Duration,
@@ -145,6 +146,7 @@ impl ConsumerBuilder {
             until: Until::Forever,
             max_records: None,
             max_bytes: None,
+            max_poll_bytes: 64 << 20,
             reset: ResetPolicy::Earliest,
             fetch_ahead_bytes: 64 << 20,
             fetch_max_wait: Duration::from_secs(1),
@@ -261,6 +263,13 @@ impl ConsumerBuilder {
     /// the first record is always delivered.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.config.max_bytes = Some(bytes);
+        self
+    }
+
+    /// The most bytes of keys, values and headers that one poll gives, however many records it asks
+    /// for: 64 MiB by default. One record it gives always.
+    pub fn max_poll_bytes(mut self, bytes: u64) -> Self {
+        self.config.max_poll_bytes = bytes;
         self
     }
 

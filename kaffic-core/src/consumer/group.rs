@@ -17,13 +17,14 @@ use crate::log::read::Place;
 use crate::log::{LogSettings, MinExpiry};
 use crate::topic::TopicDescription;
 use futures_util::StreamExt;
-use futures_util::future::{AbortHandle, Abortable, BoxFuture, select};
+use futures_util::future::{AbortHandle, Abortable, BoxFuture, Either, select};
+use futures_util::stream::FuturesUnordered;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// How many claims and commits use the storage at once.
 const AT_ONCE: usize = 16;
@@ -79,10 +80,19 @@ struct Owned {
     offsets: Arc<OwnedOffsets>,
     incarnation: Arc<str>,
     committed: Option<i64>,
+    /// The commit of which `committed` tells.
+    ticket: u64,
     /// Where reading began.
     began: i64,
     /// A commit met another's claim.
     fenced: bool,
+}
+
+impl Owned {
+    /// Whether it is known that nothing but this offset is committed.
+    fn is_committed(&self, offset: i64) -> bool {
+        self.committed.unwrap_or(self.began) == offset && self.offsets.is_newest(self.ticket)
+    }
 }
 
 /// A claim that succeeded: the offsets, what is committed, and the partition at its start.
@@ -99,11 +109,10 @@ struct Claimed {
 enum Event {
     Claimed { task: u64, id: LogId, result: Box<Result<Option<Claimed>>> },
     Released { task: u64, result: Result<()> },
-    Committed { task: u64, results: Vec<(usize, i64, Result<bool>)> },
 }
 
 /// Something to be committed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Commit {
     index: usize,
     offsets: Arc<OwnedOffsets>,
@@ -111,12 +120,66 @@ struct Commit {
     committed: Committed,
 }
 
+impl Commit {
+    async fn write(self) -> Outcome {
+        let Self { index, offsets, ticket, committed } = self;
+        let offset = committed.offset.unwrap_or_default();
+        Outcome { index, ticket, offset, result: offsets.commit(ticket, committed).await }
+    }
+}
+
+/// What became of a commit: whether it was written, or one after it.
+#[derive(Debug)]
+struct Outcome {
+    index: usize,
+    ticket: u64,
+    offset: i64,
+    result: Result<bool>,
+}
+
 /// Commits that nobody waits for: one task writes them, and of those that come meanwhile only the
 /// newest of each partition.
 #[derive(Debug, Default)]
 struct Background {
+    commits: Mutex<Commits>,
+    /// There are outcomes.
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Commits {
     running: bool,
     next: BTreeMap<usize, Commit>,
+    under_way: BTreeMap<usize, Commit>,
+    /// The newest of each partition, to be looked at by the consumer.
+    done: BTreeMap<usize, Outcome>,
+}
+
+impl Commits {
+    /// The next of a partition of which none is under way; none also says that the task ends.
+    fn begin(&mut self) -> Option<Commit> {
+        let free = |index: &&usize| !self.under_way.contains_key(index);
+        let Some(index) = self.next.keys().find(free).copied() else {
+            self.running = !self.under_way.is_empty();
+            return None;
+        };
+        let commit = self.next.remove(&index)?;
+        self.under_way.insert(index, commit.clone());
+        Some(commit)
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.under_way.remove(&outcome.index);
+        let fenced = |o: &Outcome| matches!(&o.result, Err(e) if e.kind() == ErrorKind::Fenced);
+        if !self.done.get(&outcome.index).is_some_and(fenced) {
+            self.done.insert(outcome.index, outcome);
+        }
+    }
+
+    /// What is not written yet of a partition that is given up.
+    fn take(&mut self, index: usize) -> Option<Commit> {
+        self.next.remove(&index).or_else(|| self.under_way.get(&index).cloned())
+    }
 }
 
 /// A consumer's group.
@@ -131,8 +194,8 @@ pub(super) struct GroupSide {
     membership: Option<Membership>,
     owned: BTreeMap<usize, Owned>,
     claiming: HashSet<LogId>,
-    committing: bool,
-    background: Arc<Mutex<Background>>,
+    background: Arc<Background>,
+    committer: Option<AbortHandle>,
     committed_at: Duration,
     permits: Arc<Semaphore>,
     tasks: BTreeMap<u64, AbortHandle>,
@@ -144,7 +207,7 @@ pub(super) struct GroupSide {
 
 impl Drop for GroupSide {
     fn drop(&mut self) {
-        self.tasks.values().for_each(AbortHandle::abort);
+        self.tasks.values().chain(&self.committer).for_each(AbortHandle::abort);
     }
 }
 
@@ -182,8 +245,8 @@ impl GroupSide {
             membership,
             owned: BTreeMap::new(),
             claiming: HashSet::new(),
-            committing: false,
             background: Arc::default(),
+            committer: None,
             committed_at: context.env.monotonic(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             tasks: BTreeMap::new(),
@@ -263,8 +326,9 @@ impl GroupSide {
             }
             std::future::pending().await
         };
-        if let futures_util::future::Either::Left((Some(event), _)) =
-            select(pin!(event), pin!(changed)).await
+        let (changed, committed) = (pin!(changed), pin!(self.background.news.notified()));
+        if let Either::Left((Some(event), _)) =
+            select(pin!(event), select(changed, committed)).await
         {
             self.inbox.push_back(event);
         }
@@ -273,10 +337,10 @@ impl GroupSide {
     /// How long until something is to be done that nothing wakes for.
     pub(super) fn idle_for(&self, partitions: &Partitions) -> Option<Duration> {
         let interval = self.auto_commit?;
-        if self.committing || self.dirty(partitions).next().is_none() {
+        if self.commits().running || self.dirty(partitions).next().is_none() {
             return None;
         }
-        let due = self.committed_at + interval;
+        let due = self.committed_at.saturating_add(interval);
         Some(due.saturating_sub(self.context.env.monotonic()))
     }
 
@@ -310,18 +374,10 @@ impl GroupSide {
                         tracing::warn!(group = %self.group, %error, "a partition was not released");
                     }
                 }
-                Event::Committed { task, results } => {
-                    self.tasks.remove(&task);
-                    self.committing = false;
-                    for (index, offset, result) in results {
-                        if let Err(error) = &result {
-                            tracing::warn!(group = %self.group, %error, "an automatic commit");
-                        }
-                        self.note_commit(index, offset, &result);
-                    }
-                }
             }
         }
+        let committed = std::mem::take(&mut self.commits().done);
+        committed.into_values().for_each(|outcome| self.note_commit(&outcome));
         if let (Some(listener), false) = (&self.listener.0, fresh.is_empty()) {
             listener.assigned(&fresh);
         }
@@ -334,8 +390,9 @@ impl GroupSide {
         let index = self.next_task as usize;
         self.next_task += 1;
         let began = assigned.place.offset;
-        let offsets = Arc::new(offsets);
-        self.owned.insert(index, Owned { offsets, incarnation, committed, began, fenced: false });
+        let (ticket, offsets) = (offsets.newest_ticket(), Arc::new(offsets));
+        let owned = Owned { offsets, incarnation, committed, ticket, began, fenced: false };
+        self.owned.insert(index, owned);
         let at = position(&assigned, began);
         partitions.insert(index, assigned);
         at
@@ -434,28 +491,41 @@ impl GroupSide {
 
     /// Gives partitions up, each with a last commit.
     fn release(&mut self, revoked: &[usize], partitions: &mut Partitions) {
-        for (offsets, commit) in self.give_up(revoked, partitions) {
+        for (offsets, commit) in self.give_up(revoked, partitions, &[]) {
             let work = async move { offsets.release(commit).await };
             self.spawn(Box::pin(work), |task, result| Event::Released { task, result });
         }
     }
 
-    /// Stops reading partitions, and says with what commit each is to be released.
+    /// Stops reading partitions, and says with what commit each is to be released. Of those that are
+    /// in `processed` only what lies before that offset counts.
     fn give_up(
         &mut self,
         revoked: &[usize],
         partitions: &mut Partitions,
+        processed: &[PartitionPosition],
     ) -> Vec<(Arc<OwnedOffsets>, Option<Committed>)> {
         let waiting: Vec<Commit> = {
-            let mut background = locked(&self.background);
-            revoked.iter().filter_map(|index| background.next.remove(index)).collect()
+            let mut commits = self.commits();
+            revoked.iter().filter_map(|index| commits.take(*index)).collect()
         };
         let gone = self.forget(revoked, partitions);
         if gone.is_empty() {
             return Vec::new();
         }
-        let positions: Vec<PartitionPosition> =
-            gone.iter().map(|(_, assigned)| position_of(assigned)).collect();
+        let read_to = |assigned: &Assigned| {
+            let (id, place) = (&assigned.log.id, assigned.place);
+            let is_this =
+                |p: &&PartitionPosition| p.topic == id.topic && p.partition == id.partition;
+            match processed.iter().find(is_this) {
+                Some(to) if to.offset < place.offset => Committed::offset(to.offset),
+                _ => Committed::place(place),
+            }
+        };
+        let positions: Vec<PartitionPosition> = gone
+            .iter()
+            .map(|(_, at)| position(at, read_to(at).offset.unwrap_or(at.place.offset)))
+            .collect();
         let mut said = self.listener.0.as_ref().map_or_else(Vec::new, |l| l.revoked(&positions));
         said.retain(|commit| match commit.check() {
             Ok(()) => true,
@@ -466,14 +536,12 @@ impl GroupSide {
         });
         let auto = self.auto_commit.is_some();
         let commit_of = |owned: &Owned, assigned: &Assigned| {
-            let (id, at) = (&assigned.log.id, assigned.place);
+            let (id, to) = (&assigned.log.id, read_to(assigned));
             let is_this = |s: &&OffsetCommit| s.topic == *id.topic && s.partition == id.partition;
             match said.iter().find(is_this) {
                 Some(commit) => Some(committed(commit.clone(), assigned)),
                 // What was not read on is committed already.
-                None if auto && at.offset != owned.began.max(owned.committed.unwrap_or(0)) => {
-                    Some(Committed::place(at))
-                }
+                None if auto && !to.offset.is_some_and(|to| owned.is_committed(to)) => Some(to),
                 None => None,
             }
         };
@@ -503,15 +571,12 @@ impl GroupSide {
     ) -> impl Iterator<Item = (usize, &'a Owned, Place)> {
         self.owned.iter().filter_map(|(index, owned)| {
             let at = partitions.get(index)?.place;
-            let same = match owned.committed {
-                Some(committed) => committed == at.offset,
-                None => owned.began == at.offset,
-            };
-            (!same && !owned.fenced).then_some((*index, owned, at))
+            let is_dirty = !owned.fenced && !owned.is_committed(at.offset);
+            is_dirty.then_some((*index, owned, at))
         })
     }
 
-    fn commits(&self, partitions: &Partitions) -> Vec<Commit> {
+    fn to_commit(&self, partitions: &Partitions) -> Vec<Commit> {
         let commit = |(index, owned, at): (usize, &Owned, Place)| Commit {
             index,
             offsets: Arc::clone(&owned.offsets),
@@ -529,26 +594,33 @@ impl GroupSide {
 
     /// Begins to commit where every partition is now.
     pub(super) fn commit_in_background(&mut self, partitions: &Partitions) {
-        let commits = self.commits(partitions);
+        let to_commit = self.to_commit(partitions);
         self.committed_at = self.context.env.monotonic();
-        if commits.is_empty() {
+        if to_commit.is_empty() {
             return;
         }
-        self.committing = true;
-        let mut background = locked(&self.background);
-        background.next.extend(commits.into_iter().map(|commit| (commit.index, commit)));
-        if std::mem::replace(&mut background.running, true) {
+        let mut commits = self.commits();
+        commits.next.extend(to_commit.into_iter().map(|commit| (commit.index, commit)));
+        if std::mem::replace(&mut commits.running, true) {
             return;
         }
-        drop(background);
-        let work = Box::pin(commit_newest(Arc::clone(&self.background)));
-        self.spawn(work, |task, results| Event::Committed { task, results });
+        drop(commits);
+        let work = commit_newest(Arc::clone(&self.background), Arc::clone(&self.group));
+        let (handle, registration) = AbortHandle::new_pair();
+        self.context.env.spawn(Box::pin(async move {
+            Abortable::new(work, registration).await.ok();
+        }));
+        self.committer = Some(handle);
+    }
+
+    fn commits(&self) -> MutexGuard<'_, Commits> {
+        self.background.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits where every partition is now.
     pub(super) async fn commit(&mut self, partitions: &Partitions) -> Result<()> {
         self.committed_at = self.context.env.monotonic();
-        let commits = self.commits(partitions);
+        let commits = self.to_commit(partitions);
         self.commit_these(commits).await
     }
 
@@ -558,16 +630,16 @@ impl GroupSide {
         offsets: Vec<OffsetCommit>,
         partitions: &Partitions,
     ) -> Result<()> {
-        let mut commits = Vec::new();
+        let mut found = Vec::new();
         for wanted in offsets {
             wanted.check()?;
-            let found = self.owned.iter().find_map(|(index, owned)| {
+            let its = self.owned.iter().find_map(|(index, owned)| {
                 let assigned = partitions.get(index)?;
                 let id = &assigned.log.id;
                 (*id.topic == *wanted.topic && id.partition == wanted.partition)
                     .then_some((*index, owned, assigned))
             });
-            let Some((index, owned, assigned)) = found else {
+            let Some((index, owned, assigned)) = its else {
                 return Err(Error::new(
                     ErrorKind::Fenced,
                     format!(
@@ -577,30 +649,40 @@ impl GroupSide {
                     ),
                 ));
             };
-            let offsets = Arc::clone(&owned.offsets);
-            let ticket = offsets.ticket();
-            commits.push(Commit { index, offsets, ticket, committed: committed(wanted, assigned) });
+            found.push((index, Arc::clone(&owned.offsets), committed(wanted, assigned)));
         }
-        self.commit_these(commits).await
+        let commit = |(index, offsets, committed): (usize, Arc<OwnedOffsets>, Committed)| {
+            let ticket = offsets.ticket();
+            Commit { index, offsets, ticket, committed }
+        };
+        self.commit_these(found.into_iter().map(commit).collect()).await
     }
 
     async fn commit_these(&mut self, commits: Vec<Commit>) -> Result<()> {
         let mut failure: Option<Error> = None;
-        for (index, offset, result) in commit_all(commits).await {
-            self.note_commit(index, offset, &result);
-            if let Err(error) = result {
+        let outcomes: Vec<Outcome> = futures_util::stream::iter(commits)
+            .map(Commit::write)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for outcome in outcomes {
+            self.note_commit(&outcome);
+            if let Err(error) = outcome.result {
                 failure = failure.filter(|f| f.kind() == ErrorKind::Fenced).or(Some(error));
             }
         }
         failure.map_or(Ok(()), Err)
     }
 
-    fn note_commit(&mut self, index: usize, offset: i64, result: &Result<bool>) {
-        if let Some(owned) = self.owned.get_mut(&index) {
-            match result {
-                Ok(written) => owned.committed = written.then_some(offset).or(owned.committed),
-                Err(error) => owned.fenced |= error.kind() == ErrorKind::Fenced,
+    /// Of a commit that failed nobody knows whether it was written; that shows by its ticket.
+    fn note_commit(&mut self, outcome: &Outcome) {
+        let Some(owned) = self.owned.get_mut(&outcome.index) else { return };
+        match &outcome.result {
+            Ok(true) if outcome.ticket > owned.ticket => {
+                (owned.committed, owned.ticket) = (Some(outcome.offset), outcome.ticket);
             }
+            Ok(_) => {}
+            Err(error) => owned.fenced |= error.kind() == ErrorKind::Fenced,
         }
     }
 
@@ -617,9 +699,13 @@ impl GroupSide {
     }
 
     /// Commits if that is done by itself, gives everything up, and leaves.
-    pub(super) async fn close(mut self, partitions: &mut Partitions) -> Result<()> {
+    pub(super) async fn close(
+        mut self,
+        partitions: &mut Partitions,
+        processed: &[PartitionPosition],
+    ) -> Result<()> {
         let all: Vec<usize> = self.owned.keys().copied().collect();
-        let releases = self.give_up(&all, partitions);
+        let releases = self.give_up(&all, partitions, processed);
         let released: Vec<Result<()>> = futures_util::stream::iter(releases)
             .map(|(offsets, commit)| async move { offsets.release(commit).await })
             .buffer_unordered(AT_ONCE)
@@ -652,38 +738,23 @@ impl GroupSide {
     }
 }
 
-fn locked(background: &Mutex<Background>) -> MutexGuard<'_, Background> {
-    background.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Commits until nothing is waiting, and says what became of the newest of each partition.
-async fn commit_newest(background: Arc<Mutex<Background>>) -> Vec<(usize, i64, Result<bool>)> {
-    let mut done = BTreeMap::new();
+/// Commits until nothing is waiting, and keeps what became of it for the consumer.
+async fn commit_newest(background: Arc<Background>, group: Arc<str>) {
+    let commits = || background.commits.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut under_way = FuturesUnordered::new();
     loop {
-        let commits = {
-            let mut background = locked(&background);
-            background.running = !background.next.is_empty();
-            std::mem::take(&mut background.next)
-        };
-        if commits.is_empty() {
-            return done.into_values().collect();
+        while under_way.len() < AT_ONCE
+            && let Some(commit) = commits().begin()
+        {
+            under_way.push(commit.write());
         }
-        for result in commit_all(commits.into_values().collect()).await {
-            done.insert(result.0, result);
+        background.news.notify_one();
+        let Some(outcome) = under_way.next().await else { return };
+        if let Err(error) = &outcome.result {
+            tracing::warn!(%group, %error, "a commit in the background failed");
         }
+        commits().end(outcome);
     }
-}
-
-async fn commit_all(commits: Vec<Commit>) -> Vec<(usize, i64, Result<bool>)> {
-    futures_util::stream::iter(commits)
-        .map(|commit| async move {
-            let Commit { index, offsets, ticket, committed } = commit;
-            let offset = committed.offset.unwrap_or_default();
-            (index, offset, offsets.commit(ticket, committed).await)
-        })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await
 }
 
 /// Claims a partition and finds where to begin.

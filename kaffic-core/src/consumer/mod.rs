@@ -125,8 +125,9 @@ impl Consumer {
         }
     }
 
-    /// At most `max` records; waits up to `timeout` for the first. Empty when none came in time
-    /// or when the consumer [is finished](Self::is_finished).
+    /// At most `max` records, and at most
+    /// [`max_poll_bytes`](ConsumerBuilder::max_poll_bytes) of them; waits up to `timeout` for the
+    /// first. Empty when none came in time or when the consumer [is finished](Self::is_finished).
     ///
     /// # Errors
     /// Whatever stopped a partition: `Corrupt` (naming the object), `OffsetOutOfRange`,
@@ -175,37 +176,77 @@ impl Consumer {
         wait: Duration,
         sink: &mut impl RecordSink,
     ) -> Result<usize> {
-        let mut handed = 0;
         let deadline = self.env.monotonic().saturating_add(wait);
         let _polling = self.group.as_ref().and_then(GroupSide::polling);
         self.tend();
-        while handed < max && !self.limit.exhausted {
-            if self.current.is_some() {
-                handed += self.hand_out(max - handed, sink);
-                continue;
-            }
-            if self.failed.is_some() || self.is_finished() {
+        let mut poll = Poll { max, bytes: self.config.max_poll_bytes, handed: 0, full: max == 0 };
+        while !poll.full && !self.limit.exhausted {
+            let wait = (poll.handed == 0 && !wait.is_zero()).then_some(deadline);
+            if !self.next_batch(wait).await {
                 break;
             }
+            self.hand_out(&mut poll, sink);
+        }
+        match self.failed.take_if(|_| poll.handed == 0) {
+            Some(error) => Err(error),
+            None => Ok(poll.handed),
+        }
+    }
+
+    /// Waits until there are records, and leaves them for the next [`poll`](Self::poll): true if there
+    /// are, false when none came within `wait` or when the consumer [is finished](Self::is_finished).
+    /// For programs that may stop waiting at any time and could not take records then. (Where an end is
+    /// set, or partitions go to others in between, the poll may give none all the same.)
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use kaffic_core::{Kaffic, Record};
+    /// # use std::time::Duration;
+    /// # let client = Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// # client.producer("t").build().await.unwrap().send(Record::value("v")).await.unwrap();
+    /// let mut consumer = client.consumer().topic("t").build().await.unwrap();
+    /// assert!(consumer.ready(Duration::from_secs(30)).await.unwrap());
+    /// assert_eq!(consumer.positions()[0].offset, 0);
+    /// assert_eq!(consumer.poll(10, Duration::ZERO).await.unwrap().len(), 1);
+    /// # });
+    /// ```
+    pub async fn ready(&mut self, wait: Duration) -> Result<bool> {
+        let deadline = self.env.monotonic().saturating_add(wait);
+        let _polling = self.group.as_ref().and_then(GroupSide::polling);
+        self.tend();
+        if !self.limit.exhausted && self.next_batch((!wait.is_zero()).then_some(deadline)).await {
+            return Ok(true);
+        }
+        self.failed.take().map_or(Ok(false), Err)
+    }
+
+    /// Has a batch at hand, and waits for one until the deadline, if there is one.
+    async fn next_batch(&mut self, deadline: Option<Duration>) -> bool {
+        loop {
+            if self.current.is_some() {
+                return true;
+            }
+            if self.failed.is_some() || self.is_finished() {
+                return false;
+            }
             self.ensure_fetching();
-            let message = if handed > 0 || wait.is_zero() {
-                self.receiver.try_recv().ok()
-            } else {
-                match self.wait(deadline).await {
+            let message = match deadline {
+                None => self.receiver.try_recv().ok(),
+                Some(deadline) => match self.wait(deadline).await {
                     Waited::Message(message) => Some(message),
                     Waited::News => {
                         self.tend();
                         continue;
                     }
                     Waited::Timeout => None,
-                }
+                },
             };
-            let Some(message) = message else { break };
+            let Some(message) = message else { return false };
             self.take(message);
-        }
-        match self.failed.take_if(|_| handed == 0) {
-            Some(error) => Err(error),
-            None => Ok(handed),
         }
     }
 
@@ -403,9 +444,36 @@ impl Consumer {
     /// Ends the consumer. In a group: commits what was returned, if it does that by itself, gives its
     /// partitions up and leaves, so that others go on at once. A consumer that is only dropped is
     /// missed by its group after its session timeout.
-    pub async fn close(mut self) -> Result<()> {
+    pub async fn close(self) -> Result<()> {
+        self.close_at(Vec::new()).await
+    }
+
+    /// Ends the consumer as [`close`](Self::close) does, and of these partitions takes as processed only
+    /// what lies before these offsets: for a program that stops amid what it was given. Partitions that
+    /// are not this consumer's (any more) are passed over.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use kaffic_core::{Kaffic, PartitionPosition, Record};
+    /// # let client = Kaffic::connect("memory://").await.unwrap();
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// # let producer = client.producer("t").build().await.unwrap();
+    /// # for _ in 0..2 { producer.send(Record::value("v")).await.unwrap(); }
+    /// let mut consumer = client.consumer().group("g").subscribe(["t"]).build().await.unwrap();
+    /// let first = consumer.next().await.unwrap().unwrap();
+    /// let second = consumer.next().await.unwrap().unwrap();
+    /// // The second could not be processed.
+    /// let (topic, partition, offset) = (second.topic, second.partition, second.offset);
+    /// consumer.close_at(vec![PartitionPosition { topic, partition, offset }]).await.unwrap();
+    /// assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, first.offset + 1);
+    /// # });
+    /// ```
+    pub async fn close_at(mut self, processed: Vec<PartitionPosition>) -> Result<()> {
         match self.group.take() {
-            Some(group) => group.close(&mut self.assigned).await,
+            Some(group) => group.close(&mut self.assigned, &processed).await,
             None => Ok(()),
         }
     }
@@ -475,15 +543,16 @@ impl Consumer {
         self.failed = Some(error);
     }
 
-    /// Hands out up to `max` records of the batch at hand.
-    fn hand_out(&mut self, max: usize, sink: &mut impl RecordSink) -> usize {
-        let Some(mut current) = self.current.take() else { return 0 };
+    /// Hands out what a poll takes of the batch at hand.
+    fn hand_out(&mut self, poll: &mut Poll, sink: &mut impl RecordSink) {
+        let Some(mut current) = self.current.take() else { return };
         let index = current.index;
-        let Some(assigned) = self.assigned.get_mut(&index) else { return 0 };
+        let Some(assigned) = self.assigned.get_mut(&index) else { return };
         let log = Arc::clone(&assigned.log);
-        let before = self.limit.bytes;
-        let (mut handed, mut failed, mut over) = (0, None, false);
-        while handed < max && !over {
+        let before = (self.limit.bytes, poll.handed);
+        let (mut failed, mut over) = (None, false);
+        while !poll.full && !over {
+            let place = current.records.place();
             let (memory, record) = match current.records.next() {
                 Some(Ok(record)) => record,
                 Some(Err(error)) => {
@@ -499,14 +568,20 @@ impl Consumer {
                 assigned.done = true;
                 assigned.stop();
                 over = true;
-            } else if self.limit.takes(record.content_len()) {
-                assigned.place.offset = record.offset + 1;
-                sink.take(&log.id.topic, log.id.partition, memory, record);
-                handed += 1;
+            } else {
+                let bytes = record.content_len();
+                if !poll.takes(bytes) {
+                    current.records.go_back(place);
+                } else if self.limit.takes(bytes) {
+                    assigned.place.offset = record.offset + 1;
+                    sink.take(&log.id.topic, log.id.partition, memory, record);
+                    poll.handed(bytes);
+                }
             }
             over |= self.limit.exhausted;
         }
-        self.meter.consumed(&log.id.topic, handed, self.limit.bytes - before);
+        let (bytes, records) = (self.limit.bytes - before.0, poll.handed - before.1);
+        self.meter.consumed(&log.id.topic, records, bytes);
         match failed {
             Some(error) => self.fail(index, error),
             None if self.limit.exhausted => self.assigned.values_mut().for_each(Assigned::stop),
@@ -515,7 +590,30 @@ impl Consumer {
             None if current.records.is_over() => assigned.place = current.next,
             None => self.current = Some(current),
         }
-        handed
+    }
+}
+
+/// What one poll may still hand out.
+#[derive(Debug)]
+struct Poll {
+    max: usize,
+    bytes: u64,
+    handed: usize,
+    /// It takes no more.
+    full: bool,
+}
+
+impl Poll {
+    /// Whether a record of so many bytes has room; the first always has.
+    fn takes(&mut self, bytes: u64) -> bool {
+        self.full = self.handed > 0 && bytes > self.bytes;
+        !self.full
+    }
+
+    fn handed(&mut self, bytes: u64) {
+        self.handed += 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.full = self.handed == self.max;
     }
 }
 

@@ -280,9 +280,14 @@ impl OwnedOffsets {
         self.tickets.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The ticket of the commit that was asked for last.
+    pub(crate) fn newest_ticket(&self) -> u64 {
+        self.tickets.load(Ordering::Relaxed)
+    }
+
     /// Whether no commit was asked for since.
     pub(crate) fn is_newest(&self, ticket: u64) -> bool {
-        self.tickets.load(Ordering::Relaxed) == ticket
+        self.newest_ticket() == ticket
     }
 
     /// What is committed, as far as this owner knows.
@@ -311,7 +316,10 @@ impl OwnedOffsets {
         );
         let work = self.commit_once(ticket, committed);
         let (done, took) = observed(&*self.context.env, &span, work).await;
-        self.context.store.meter().commit_ended(&self.id.topic, took, done.as_ref().err());
+        // One that was overtaken is none.
+        if !matches!(done, Ok(false)) {
+            self.context.store.meter().commit_ended(&self.id.topic, took, done.as_ref().err());
+        }
         done
     }
 

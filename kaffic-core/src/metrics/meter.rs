@@ -173,9 +173,13 @@ impl Meter {
     ) {
         let mut lags = self.lags();
         let reader = (group.cloned(), Arc::clone(topic), partition);
-        if lags.len() < MOST_LAGS || lags.contains_key(&reader) {
-            lags.insert(reader, (records, now));
+        if lags.len() >= MOST_LAGS && !lags.contains_key(&reader) {
+            let longest = lags.iter().min_by_key(|(_, (_, asked))| *asked);
+            if let Some(longest) = longest.map(|(reader, _)| reader.clone()) {
+                lags.remove(&longest);
+            }
         }
+        lags.insert(reader, (records, now));
         drop(lags);
         publish::lag(group.map(|group| &**group), topic, partition, records);
     }
@@ -232,13 +236,16 @@ mod tests {
     fn what_is_kept_of_lag_is_bounded_and_the_newest() {
         let meter = Meter::default();
         let (group, topic) = (Arc::from("g"), Arc::from("t"));
-        for partition in 0..MOST_LAGS as u32 + 5 {
-            meter.lag(Duration::ZERO, Some(&group), &topic, partition, 1);
-        }
-        meter.lag(Duration::from_secs(1), Some(&group), &topic, 3, 7);
+        let at = |seconds, partition, records| {
+            meter.lag(Duration::from_secs(seconds), Some(&group), &topic, partition, records);
+        };
+        (0..MOST_LAGS as u32).for_each(|partition| at(u64::from(partition > 3), partition, 1));
+        at(2, 2, 7);
+        // For each that is new the one goes of which was asked longest ago.
+        (0..3).for_each(|n| at(2, MOST_LAGS as u32 + n, 1));
         let lags = meter.read(Duration::from_secs(5)).consumer.lag;
         assert_eq!(lags.len(), MOST_LAGS);
         let lag = |lag: &PartitionLag| (lag.partition, lag.records, lag.age.as_secs());
-        assert_eq!((lag(&lags[2]), lag(&lags[3])), ((2, 1, 5), (3, 7, 4)));
+        assert_eq!((lag(&lags[0]), lag(&lags[1])), ((2, 7, 3), (4, 1, 4)));
     }
 }

@@ -115,7 +115,7 @@ async fn a_wake_comes_before_records_that_are_there() {
     let client = client().await;
     produce(&client, 0, &["a", "b", "c"]).await;
     let reader = reader(&client, &[]).await;
-    assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
+    assert_eq!(reader.ready(None).await, Ok(Some(true)));
     reader.wake();
     assert_eq!(reader.take(1).unwrap().len(), 0);
     let mut at_once: Vec<ConsumerRecord> = Vec::new();
@@ -125,7 +125,7 @@ async fn a_wake_comes_before_records_that_are_there() {
     // It ended one, and nothing was lost.
     assert_eq!(values(reader.poll(1, None).await.unwrap()), ["a"]);
     reader.wake();
-    assert_eq!(reader.ready(10, None).await, Ok(None));
+    assert_eq!(reader.ready(None).await, Ok(None));
     assert_eq!(reader.take(1).unwrap().len(), 1);
     assert_eq!(values(reader.poll(10, None).await.unwrap()), ["c"]);
 }
@@ -167,6 +167,37 @@ async fn what_is_read_may_change() {
 }
 
 #[tokio::test]
+async fn a_close_that_nobody_waited_for_goes_on_when_it_is_asked_for_again() {
+    let client = client().await;
+    produce(&client, 0, &["a", "b"]).await;
+    let reader = reader(&client, &[("group", "g")]).await;
+    assert_eq!(values(reader.poll(2, None).await.unwrap()), ["a", "b"]);
+    let not_processed = PartitionPosition { topic: "t".into(), partition: 0, offset: 1 };
+    assert!(pin!(reader.close_at(vec![not_processed])).now_or_never().is_none());
+    assert_eq!(client.groups().describe("g").await.unwrap().members.len(), 1);
+    // It is closed, and ends as it began.
+    assert_eq!(reader.poll(1, None).await.unwrap_err().status, Status::Closed);
+    reader.close().await.unwrap();
+    assert_eq!(client.groups().describe("g").await.unwrap().members.len(), 0);
+    assert_eq!(client.groups().committed("g").await.unwrap()[0].offset, 1);
+    assert_eq!(reader.close().await, Ok(()));
+}
+
+#[tokio::test]
+async fn what_was_read_before_is_left_also_when_nobody_waits_for_that() {
+    let client = client().await;
+    let reader = reader(&client, &[("group", "g")]).await;
+    assert!(reader.poll(1, Some(Duration::from_millis(1))).await.is_ok());
+    let read = || reader.read(Wanted::Partitions(vec![("t".into(), 0, None)]));
+    assert!(pin!(read()).now_or_never().is_none());
+    assert_eq!(client.groups().describe("g").await.unwrap().members.len(), 1);
+    assert_eq!(reader.commit(None).await.unwrap_err().status, Status::InvalidArgument);
+    read().await.unwrap();
+    assert_eq!(client.groups().describe("g").await.unwrap().members.len(), 0);
+    assert_eq!(reader.positions().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn records_that_nobody_took_do_not_count_and_come_in_order() {
     let client = client().await;
     produce(&client, 0, &["a", "b", "c", "d"]).await;
@@ -174,7 +205,7 @@ async fn records_that_nobody_took_do_not_count_and_come_in_order() {
     let at = |positions: Vec<PartitionPosition>| {
         positions.iter().find(|at| at.partition == 0).map(|at| at.offset)
     };
-    assert_eq!(reader.ready(2, None).await, Ok(Some(true)));
+    assert_eq!(reader.ready(None).await, Ok(Some(true)));
     assert_eq!(at(reader.positions().await.unwrap()), Some(0));
     assert_eq!(reader.take(1).unwrap().len(), 1);
     reader.commit(None).await.unwrap();
@@ -182,16 +213,16 @@ async fn records_that_nobody_took_do_not_count_and_come_in_order() {
     assert_eq!(at(reader.lag().await.unwrap()), Some(3));
     // The client's metrics tell of it from now on.
     assert_eq!(client.metrics().consumer.lag.len(), reader.positions().await.unwrap().len());
-    assert_eq!(values(reader.poll(10, None).await.unwrap()), ["b"]);
-    assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
+    assert_eq!(values(reader.poll(1, None).await.unwrap()), ["b"]);
+    assert_eq!(reader.ready(None).await, Ok(Some(true)));
     reader.pause("t", 1, true).await.unwrap();
     assert_eq!(values(reader.poll(1, None).await.unwrap()), ["c"]);
-    assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
+    assert_eq!(reader.ready(None).await, Ok(Some(true)));
     reader.seek("t", 0, Start::Offset(1)).await.unwrap();
     assert_eq!(values(reader.poll(2, None).await.unwrap()), ["b", "c"]);
-    assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
+    assert_eq!(reader.ready(None).await, Ok(Some(true)));
     reader.commit_async().await.unwrap();
-    assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
+    assert_eq!(reader.ready(None).await, Ok(Some(true)));
     reader.close().await.unwrap();
     let committed = client.groups().committed("g").await.unwrap();
     assert_eq!(committed.iter().find(|at| at.partition == 0).unwrap().offset, 3);
@@ -202,11 +233,11 @@ async fn a_finished_consumer_does_not_wait() {
     let client = client().await;
     produce(&client, 0, &["a"]).await;
     let reader = reader(&client, &[("until", "latest")]).await;
-    assert_eq!(reader.ready(10, None).await, Ok(Some(true)));
+    assert_eq!(reader.ready(None).await, Ok(Some(true)));
     assert!(!reader.is_finished().await);
     assert_eq!(values(reader.poll(10, None).await.unwrap()), ["a"]);
     assert_eq!(values(reader.poll(10, None).await.unwrap()).len(), 0);
-    assert_eq!(reader.ready(10, None).await, Ok(Some(false)));
+    assert_eq!(reader.ready(None).await, Ok(Some(false)));
     assert!(reader.is_finished().await && reader.take(1).unwrap().is_empty());
 }
 

@@ -110,6 +110,7 @@ pub const SETTINGS: &[Setting] = &[
         "where to end: forever, latest, offset:N, timestamp:MS or time:RFC3339"),
     row("max_records", C, "1000", "no limit", "ends after so many records"),
     row("max_bytes", C, "10MiB", "no limit", "ends before the record that would bring more than so many bytes"),
+    row("max_poll_bytes", C, "16MiB", "64MiB", "the most bytes that one poll gives; one record it gives always"),
     row("reset", C, "latest", "earliest",
         "what happens when the offset has expired or never was: earliest, latest or error"),
     row("fetch_ahead_bytes", C, "8MiB", "64MiB", "what may be fetched ahead of the polls, over all partitions"),
