@@ -644,3 +644,30 @@ async fn closing_waits_for_a_store_that_comes_back() {
     assert!(!lab.store.keys("meta/logs/t/0/00000/000000000/000/end").is_empty());
     assert_log(&lab, &["0"]).await;
 }
+
+/// A producer whose runtime ends, as a program's may before its last thread, leaves nobody waiting.
+#[test]
+fn a_producer_that_outlives_its_runtime_says_so() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (producer, ticket) = runtime.block_on(async {
+        let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+        client.topics().create("t", TopicConfig::new()).await.unwrap();
+        let builder = client.producer("t").linger(HOUR).delivery_timeout(2 * HOUR);
+        let producer = builder.build().await.unwrap();
+        let ticket = producer.enqueue(Record::value("v")).await.unwrap();
+        (producer, ticket)
+    });
+    runtime.shutdown_timeout(Duration::from_secs(60));
+    let after = async {
+        let closed = |result: kaffic_core::Result<()>| {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Closed);
+        };
+        closed(ticket.await.map(drop));
+        closed(producer.enqueue(Record::value("w")).await.map(drop));
+        producer.flush().await.unwrap();
+        producer.close().await.unwrap();
+    };
+    let patience = Duration::from_secs(60);
+    let after = async { tokio::time::timeout(patience, after).await.expect("an end") };
+    tokio::runtime::Runtime::new().unwrap().block_on(after);
+}

@@ -106,6 +106,9 @@ async fn records_that_were_written_before_are_not_counted_again() {
     let producer = client.producer("t").name("p").build().await.unwrap();
     producer.append(0, vec![record(1), record(2), record(3)], None).await.unwrap();
     assert_eq!(client.metrics().producer.records, 3);
+    let bytes = client.metrics().producer.append.bytes;
+    producer.append(0, vec![record(2), record(3)], None).await.unwrap();
+    assert_eq!(client.metrics().producer.append.bytes, bytes);
 }
 
 #[tokio::test(start_paused = true)]

@@ -127,17 +127,16 @@ impl Meter {
         publish::throttled();
     }
 
-    /// A batch was appended, with so many records, or was not.
+    /// A batch was appended, with so many records in so many bytes, or was not.
     pub(crate) fn append_ended(
         &self,
         topic: &str,
         took: Duration,
-        bytes: usize,
-        outcome: Result<u32, &Error>,
+        outcome: Result<(u32, usize), &Error>,
     ) {
         self.append.ended(took, outcome.is_err());
         publish::operation("send", topic, took, outcome.err());
-        if let Ok(records) = outcome {
+        if let Ok((records, bytes)) = outcome {
             self.append.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             self.sent.fetch_add(u64::from(records), Ordering::Relaxed);
             publish::sent(topic, records, bytes);

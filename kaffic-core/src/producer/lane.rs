@@ -275,9 +275,7 @@ impl Lane {
             state.preparing.push_back(Preparation { with_sequence, done });
         }
         self.work.notify_one();
-        finished.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Closed, "the producer's task was ended with its runtime"))
-        })
+        finished.await.unwrap_or_else(|_| Err(task_ended()))
     }
 
     fn check_open(&self, state: &State) -> Result<()> {
@@ -315,7 +313,7 @@ impl Lane {
             state.closing = Some(Closing { done: Some(done) });
         }
         self.work.notify_one();
-        finished.await.unwrap_or(Ok(()))
+        finished.await.unwrap_or_else(|_| Err(task_ended()))
     }
 
     /// As `close`, with nobody to wait for it.
@@ -329,6 +327,7 @@ impl Lane {
     }
 
     async fn run(self: Arc<Self>, mut appender: Appender) {
+        let _ended = Ended(&self);
         loop {
             appender.turn().await;
             match self.next_work().await {
@@ -473,11 +472,11 @@ impl Lane {
         );
         let work = append_rest(appender, batch, sequences, expected, deadline);
         let (outcome, took) = observed(&*self.env, &span, work).await;
-        if let Ok(written) = &outcome {
-            span.record("kaffic.offset", written.base);
+        let written = outcome.as_ref().map(|w| (count.saturating_sub(w.duplicates), w.bytes));
+        if let (Ok(Written { base, .. }), Ok((1.., _))) = (&outcome, &written) {
+            span.record("kaffic.offset", base);
         }
-        let written = outcome.as_ref().map(|written| count.saturating_sub(written.duplicates));
-        log.store.meter().append_ended(&log.id.topic, took, bytes, written);
+        log.store.meter().append_ended(&log.id.topic, took, written);
         outcome
     }
 
@@ -498,6 +497,27 @@ impl Lane {
     }
 }
 
+/// When the task ends, with its runtime say, nothing waits for it any more.
+struct Ended<'a>(&'a Lane);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.closed = true;
+        let open = state.open.take();
+        // Whoever waits hears of it as what completes this goes.
+        for batch in std::mem::take(&mut state.full).into_iter().chain(open) {
+            self.0.room.add_permits(batch.room);
+        }
+        state.preparing.clear();
+        state.closing = None;
+    }
+}
+
+fn task_ended() -> Error {
+    Error::new(ErrorKind::Closed, "the producer's task was ended with its runtime")
+}
+
 /// Appends what of a batch was not written before.
 async fn append_rest(
     appender: &mut Appender,
@@ -516,7 +536,7 @@ async fn append_rest(
         let given = match &sequences[repeated..] {
             [first, .., last] => Some((*first, *last)),
             [only] => Some((*only, *only)),
-            [] if repeated > 0 => return Ok(Written { duplicates, base: 0 }),
+            [] if repeated > 0 => return Ok(Written { duplicates, base: 0, bytes: 0 }),
             [] => None,
         };
         let rest = match duplicates {
@@ -525,7 +545,7 @@ async fn append_rest(
         };
         // Meanwhile a batch may turn up of which it was not known whether it was written.
         if let Appended::At(base) = appender.append(&rest, given, expected, deadline).await? {
-            return Ok(Written { duplicates, base });
+            return Ok(Written { duplicates, base, bytes: rest.len() });
         }
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Written {
     pub(super) duplicates: u32,
     /// The offset of the first record after these.
     pub(super) base: i64,
+    /// The bytes that were stored.
+    pub(super) bytes: usize,
 }
 
 /// What became of a batch.
@@ -111,7 +113,7 @@ impl Future for Ticket {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.completion.poll_unpin(context).map(|received| {
-            let Written { duplicates, base } = outcome(received)?;
+            let Written { duplicates, base, .. } = outcome(received)?;
             let (partition, timestamp) = (self.partition, self.timestamp);
             let after = self.index.checked_sub(duplicates);
             let offset = after.map_or(-1, |index| base + i64::from(index));
