@@ -139,8 +139,8 @@ impl Producer {
         timeout: Given<'_, 'py>,
     ) -> PyResult<Object<'py>> {
         let (records, limit) = (records(given)?, limit(timeout)?);
-        let producer = self.writer(py)?.producer().clone();
-        let work = async move { Ok(producer.append(partition, records, expected_offset).await?) };
+        let writer = self.writer(py)?.clone();
+        let work = async move { writer.append(partition, records, expected_offset).await };
         Call { py, bridge, limit, what: "an append" }.run(work, acked)
     }
 
@@ -150,8 +150,8 @@ impl Producer {
         bridge: On<'_, 'py>,
         timeout: Given<'_, 'py>,
     ) -> PyResult<Object<'py>> {
-        let (producer, limit) = (self.writer(py)?.producer().clone(), limit(timeout)?);
-        let work = async move { Ok(producer.flush().await?) };
+        let (writer, limit) = (self.writer(py)?.clone(), limit(timeout)?);
+        let work = async move { writer.flush().await };
         Call { py, bridge, limit, what: "a flush" }.run(work, none)
     }
 
@@ -161,8 +161,8 @@ impl Producer {
         bridge: On<'_, 'py>,
         timeout: Given<'_, 'py>,
     ) -> PyResult<Object<'py>> {
-        let (producer, limit) = (self.writer(py)?.producer().clone(), limit(timeout)?);
-        let work = async move { Ok(producer.close().await?) };
+        let (writer, limit) = (self.writer(py)?.clone(), limit(timeout)?);
+        let work = async move { writer.close().await };
         Call { py, bridge, limit, what: "closing a producer" }.run(work, none)
     }
 

@@ -67,6 +67,24 @@ def test_sends_keep_the_order_of_the_calls_also_beyond_the_buffer(play) -> None:
     play(test)
 
 
+def test_flushing_and_closing_cover_what_waits_for_room(play) -> None:
+    async def test(client: kaffic.aio.Client) -> None:
+        value = b"v" * 1500
+        async with client.producer("t", max_in_flight_bytes="4KiB") as producer:
+            sends = [producer.send(value, partition=0) for _ in range(50)]
+            await producer.flush()
+            assert await client.offset("t", 0) == 50
+            sends += [producer.send(value, partition=0) for _ in range(50)]
+            assert (await producer.append(0, [b"a"])).offset == 100
+            for _ in range(50):
+                sends.append(producer.send(value, partition=0))
+        assert await client.offset("t", 0) == 151
+        acks = await asyncio.gather(*sends)
+        assert [ack.offset for ack in acks] == [*range(100), *range(101, 151)]
+
+    play(test)
+
+
 def test_on_delivery_is_called_with_the_future(play) -> None:
     async def test(client: kaffic.aio.Client) -> None:
         seen: asyncio.Queue[Any] = asyncio.Queue()
