@@ -192,6 +192,7 @@ mod tests {
     }
 
     /// Begins sends that the buffer has no room for, as an event loop does: each in a task of its own.
+    #[expect(clippy::disallowed_methods, reason = "tests have no environment")]
     fn begin(writer: &Writer, count: u8) -> Vec<tokio::task::JoinHandle<Result<Ack>>> {
         (0..count).map(|n| tokio::spawn(writer.send(Record::value(vec![n; 1500])))).collect()
     }
