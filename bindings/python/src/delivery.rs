@@ -190,7 +190,7 @@ impl Delivery {
     }
 
     /// Has `callback` called with this when it is done, on a thread of the library's, where calls
-    /// come one at a time. What it raises is logged. Waits while 10,000 calls are outstanding in the
+    /// come one at a time. What it raises is logged. Waits while 100,000 calls are outstanding in the
     /// process, but on that thread.
     #[pyo3(signature = (callback, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<()> {

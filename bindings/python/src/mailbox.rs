@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const MOST_LINES: usize = 1024;
 
 /// Calls for deliveries that may be outstanding; whoever wants one more waits.
-const MOST_CALLS: usize = 10_000;
+const MOST_CALLS: usize = 100_000;
 
 thread_local! {
     /// Whether this is a thread that empties a mailbox. It must not wait for itself.

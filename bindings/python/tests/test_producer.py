@@ -178,7 +178,7 @@ def test_flushing_and_closing_wait_for_callbacks(client, topic) -> None:
 
 
 def test_callbacks_that_wait_are_bounded(client, topic) -> None:
-    most, more = 10_000, 1_000
+    most, more = 100_000, 1_000
     called = 0
     sent, over, finished = [], [], threading.Event()
 

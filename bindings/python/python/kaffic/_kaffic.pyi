@@ -166,7 +166,7 @@ class Delivery:
         """Whether it is acknowledged or has failed."""
     def add_done_callback(self, callback: Callable[[Delivery], object], /) -> None:
         """Has `callback` called with this when it is done, on a thread of the library's. Calls come one
-        at a time. What it raises is logged. Waits while 10,000 calls are outstanding in the
+        at a time. What it raises is logged. Waits while 100,000 calls are outstanding in the
         process, but on that thread."""
 
 @final

@@ -67,7 +67,7 @@ class Producer(Scope):
         (or fails, with ``when_full="fail"``). The arguments are those of :class:`kaffic.Record`.
 
         ``on_delivery`` is called with the delivery when it is done, as by
-        :meth:`Delivery.add_done_callback`; while 10,000 such calls are outstanding in the process,
+        :meth:`Delivery.add_done_callback`; while 100,000 such calls are outstanding in the process,
         this waits. What is wrong with the record is raised here; what goes wrong later, by the
         delivery.
 
