@@ -4,15 +4,16 @@
 use crate::bridge::Bridge;
 use crate::convert::{limit, place, settings};
 use crate::failure::{guarded, raised};
-use crate::handed::{Handed, rewind};
-use crate::listener::{Listener, commit};
+use crate::handed::Handed;
+use crate::listener::{Listener, Told, commit};
 use crate::record::ConsumerRecord;
 use crate::wait::{Call, block, none};
 use kaffic_bindings::failure::{Failure, Result};
 use kaffic_bindings::process::{Belonging, Owned, runtime};
 use kaffic_bindings::reader::{Polled, Reader, Wanted};
 use kaffic_bindings::{Status, settings as read_as};
-use kaffic_core::{CommittedOffset, Kaffic, PartitionPosition, RebalanceListener};
+use kaffic_core::{CommittedOffset, Kaffic, OffsetCommit, PartitionPosition, RebalanceListener};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::sync::Arc;
@@ -27,7 +28,10 @@ type Commits = Vec<(String, u32, i64, Option<String>)>;
 #[pyclass(frozen, module = "kaffic._kaffic")]
 pub(crate) struct Consumer {
     reader: Owned<Arc<Reader>>,
-    handed: Handed,
+    handed: Arc<Handed>,
+    told: Option<Arc<Told>>,
+    /// Of an event loop, whose thread never waits.
+    on_loop: bool,
 }
 
 impl Consumer {
@@ -37,12 +41,14 @@ impl Consumer {
         told: Option<Py<PyAny>>,
         bridge: On<'_, '_>,
     ) -> Result<Self> {
-        let listener = told.map(|told| {
+        let told = told.map(|told| Arc::new(Told::new(told)));
+        let listener = told.clone().map(|told| {
             let post = bridge.map(|bridge| bridge.get().post());
             Arc::new(Listener::new(told, post)) as Arc<dyn RebalanceListener>
         });
         let reader = Arc::new(Reader::new(client, settings(pairs), listener)?);
-        Ok(Self { reader: Belonging::here().own(reader), handed: Handed::default() })
+        let (reader, on_loop) = (Belonging::here().own(reader), bridge.is_some());
+        Ok(Self { reader, handed: Arc::default(), told, on_loop })
     }
 
     fn reader(&self, py: Python<'_>) -> PyResult<Arc<Reader>> {
@@ -51,28 +57,54 @@ impl Consumer {
 
     /// Records that are there already.
     fn at_once(&self, py: Python<'_>, max: usize) -> PyResult<Records> {
+        self.handed.done();
         let taken = self.reader.get().and_then(|reader| {
             guarded(|| {
                 let _inside = runtime()?.enter();
                 reader.take(max)
             })
         });
-        let taken = taken.map_err(|failure| raised(py, &failure))?;
-        self.handed.out(&taken);
-        Ok(taken)
+        self.given(py, taken.map_err(|failure| raised(py, &failure)))
     }
 
     /// Waits on this thread.
     fn waited(&self, py: Python<'_>, max: usize, wait: Option<Duration>) -> PyResult<Records> {
         let reader = self.reader(py)?;
+        self.handed.done();
         let polled = block(py, async {
             match reader.poll(max, wait).await? {
                 Polled::Records(records) => Ok(records),
                 Polled::Woken => Err(woken()),
             }
-        })?;
-        self.handed.out(&polled);
-        Ok(polled)
+        });
+        self.given(py, polled)
+    }
+
+    /// Hands out what was polled. What a callback has raised to end the program comes first, and the
+    /// records come again.
+    fn given(&self, py: Python<'_>, polled: PyResult<Records>) -> PyResult<Records> {
+        if let Ok(records) = &polled {
+            self.handed.out(records);
+        }
+        let Some(ended) = self.ended() else { return polled };
+        if !self.on_loop && polled.is_ok() {
+            let reader = self.reader(py)?;
+            // What can't be gone back to now is when the consumer is left.
+            block(py, self.handed.rewind(&reader)).ok();
+        }
+        Err(ended)
+    }
+
+    fn ended(&self) -> Option<PyErr> {
+        self.told.as_ref().and_then(|told| told.ended())
+    }
+
+    /// What a call came to that may have called callbacks on this thread.
+    fn called<'py>(&self, came: PyResult<Object<'py>>) -> PyResult<Object<'py>> {
+        match self.ended() {
+            Some(ended) if !self.on_loop => Err(ended),
+            _ => came,
+        }
     }
 }
 
@@ -120,9 +152,13 @@ impl Consumer {
             (_, Some(pattern), _) => Wanted::Pattern(pattern),
             (_, _, partitions) => Wanted::Partitions(partitions.unwrap_or_default()),
         };
-        let (reader, _dropped) = (self.reader(py)?, self.handed.take());
-        let work = async move { reader.read(wanted).await };
-        Call { py, bridge, limit: None, what: "subscribing" }.run(work, none)
+        let (reader, handed) = (self.reader(py)?, Arc::clone(&self.handed));
+        let work = async move {
+            reader.read(wanted).await?;
+            handed.done();
+            Ok(())
+        };
+        self.called(Call { py, bridge, limit: None, what: "subscribing" }.run(work, none))
     }
 
     /// The next record, or none if the consumer is finished.
@@ -188,8 +224,12 @@ impl Consumer {
         to: &str,
     ) -> PyResult<Object<'py>> {
         let (reader, to) = (self.reader(py)?, place("where to seek", read_as::start(to)));
-        self.handed.done();
-        let work = async move { reader.seek(&topic, partition, to?).await };
+        let handed = Arc::clone(&self.handed);
+        let work = async move {
+            reader.seek(&topic, partition, to?).await?;
+            handed.done_with(&topic, partition);
+            Ok(())
+        };
         Call { py, bridge, limit: None, what: "a seek" }.run(work, none)
     }
 
@@ -242,16 +282,26 @@ impl Consumer {
         timeout: Option<&Object<'py>>,
     ) -> PyResult<Object<'py>> {
         let (reader, limit) = (self.reader(py)?, limit(timeout)?);
-        let offsets = offsets.map(|offsets| offsets.into_iter().map(commit).collect());
-        self.handed.done();
-        let work = async move { reader.commit(offsets).await };
+        let offsets = offsets.map(|all| all.into_iter().map(commit).collect::<Vec<OffsetCommit>>());
+        let handed = Arc::clone(&self.handed);
+        let work = async move {
+            reader.commit(offsets.clone()).await?;
+            match offsets {
+                None => handed.done(),
+                Some(offsets) => handed.done_before(&offsets),
+            }
+            Ok(())
+        };
         Call { py, bridge, limit, what: "a commit" }.run(work, none)
     }
 
     fn commit_async<'py>(&self, py: Python<'py>, bridge: On<'_, 'py>) -> PyResult<Object<'py>> {
-        let reader = self.reader(py)?;
-        self.handed.done();
-        let work = async move { reader.commit_async().await };
+        let (reader, handed) = (self.reader(py)?, Arc::clone(&self.handed));
+        let work = async move {
+            reader.commit_async().await?;
+            handed.done();
+            Ok(())
+        };
         Call { py, bridge, limit: None, what: "a commit" }.run(work, none)
     }
 
@@ -268,7 +318,8 @@ impl Consumer {
         Call { py, bridge, limit: None, what: "asking whether it is finished" }.run(work, yes)
     }
 
-    /// With `unfinished`, what was handed out last does not count as processed.
+    /// With `unfinished`, what was handed out last does not count as processed, neither now nor where
+    /// closing has to be tried again.
     fn close<'py>(
         &self,
         py: Python<'py>,
@@ -277,12 +328,29 @@ impl Consumer {
         unfinished: bool,
     ) -> PyResult<Object<'py>> {
         let (reader, limit) = (self.reader(py)?, limit(timeout)?);
-        let places = if unfinished { self.handed.take() } else { Vec::new() };
+        let handed = Arc::clone(&self.handed);
+        if unfinished {
+            handed.leave();
+        }
+        handed.done();
         let work = async move {
             // Closing matters more than where the next one goes on.
-            let rewound = if reader.is_closed() { Ok(()) } else { rewind(&reader, places).await };
+            let rewound = handed.rewind(&reader).await;
             reader.close().await.and(rewound)
         };
-        Call { py, bridge, limit, what: "closing a consumer" }.run(work, none)
+        let told = self.told.clone();
+        let convert = |py: Python<'_>, ()| {
+            told.inspect(|told| told.forget());
+            Ok(py.None())
+        };
+        self.called(Call { py, bridge, limit, what: "closing a consumer" }.run(work, convert))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.told.as_ref().map_or(Ok(()), |told| told.traverse(&visit))
+    }
+
+    fn __clear__(&self) {
+        self.told.as_ref().inspect(|told| told.forget());
     }
 }

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyMapping, PyMemoryView, PyString};
 use std::time::Duration;
 
 /// From so many bytes on, `bytes` are lent rather than copied.
@@ -44,12 +44,12 @@ pub(crate) fn nullable(what: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult
 /// A mapping of names and values, or pairs of them, as many of a name as there are.
 pub(crate) fn headers(value: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Header>> {
     let Some(value) = value else { return Ok(Vec::new()) };
-    let pairs = match value.cast::<PyDict>() {
-        Ok(dict) => dict.items().into_any(),
+    let pairs = match value.cast::<PyMapping>() {
+        Ok(mapping) => inside(value.py(), || mapping.items())?.into_any(),
         Err(_) => value.clone(),
     };
     let wrong =
-        |_| PyTypeError::new_err("headers are a dict, or pairs of a name and bytes or None");
+        |_| PyTypeError::new_err("headers are a mapping, or pairs of a name and bytes or None");
     let mut headers = Vec::new();
     for pair in pairs.try_iter()? {
         let (name, value): (String, Option<Bound<'_, PyAny>>) = pair?.extract().map_err(wrong)?;

@@ -3,7 +3,8 @@
 use crate::convert::limit;
 use crate::end::inside;
 use crate::failure::{exception, raised};
-use crate::mailbox::{Mailbox, Parcel};
+use crate::mailbox::{Mailbox, Outstanding, Parcel, Shared as Post};
+use crate::promises::Promises;
 use crate::wait::block;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
@@ -12,13 +13,13 @@ use kaffic_bindings::process::{Belonging, Owned, limited, runtime};
 use kaffic_core::Ticket;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Where a record went.
+/// Where a record went. It may be compared, hashed and pickled.
 ///
 /// >>> import kaffic
 /// >>> client = kaffic.connect("memory://")
@@ -53,6 +54,20 @@ impl From<kaffic_core::Ack> for Ack {
 
 #[pymethods]
 impl Ack {
+    #[new]
+    #[pyo3(signature = (partition, offset, timestamp, duplicate=false))]
+    fn new(partition: u32, offset: i64, timestamp: i64, duplicate: bool) -> Self {
+        Self { partition, offset, timestamp, duplicate }
+    }
+
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let Self { partition, offset, timestamp, duplicate } = *slf.get();
+        let parts = (partition, offset, timestamp, duplicate).into_pyobject(slf.py())?;
+        Ok((slf.get_type().into_any(), parts))
+    }
+
     fn __repr__(&self) -> String {
         let Self { partition, offset, timestamp, duplicate } = self;
         let duplicate = if *duplicate { "True" } else { "False" };
@@ -79,11 +94,18 @@ pub(crate) fn acked(py: Python<'_>, ack: kaffic_core::Ack) -> PyResult<Py<PyAny>
 #[pyclass(frozen, module = "kaffic")]
 pub(crate) struct Delivery {
     ticket: Owned<Shared<Ticket>>,
+    promises: Arc<Promises>,
 }
 
 impl Delivery {
-    pub(crate) fn new(ticket: Ticket) -> Self {
-        Self { ticket: Belonging::here().own(ticket.shared()) }
+    pub(crate) fn new(ticket: Ticket, promises: Arc<Promises>) -> Self {
+        Self { ticket: Belonging::here().own(ticket.shared()), promises }
+    }
+
+    /// Has somebody called when it is done.
+    pub(crate) fn tells(slf: &Bound<'_, Self>, callback: Callback) -> PyResult<()> {
+        let ticket = slf.get().ticket(slf.py())?;
+        callback.when(slf.py(), ticket.map(|_outcome| ()), slf.clone().into_any().unbind())
     }
 
     fn ticket(&self, py: Python<'_>) -> PyResult<Shared<Ticket>> {
@@ -105,23 +127,43 @@ impl Delivery {
     }
 }
 
-/// Has somebody called when the work is done.
-fn when<F>(py: Python<'_>, work: F, delivery: Py<PyAny>, callback: Py<PyAny>) -> PyResult<()>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    static MAILBOX: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let find = MAILBOX.get_or_try_init(py, || {
-        py.import("kaffic._threads")?.getattr("deliveries").map(Bound::unbind)
-    })?;
-    let mailbox = inside(py, || find.bind(py).call0())?;
-    let mailbox = Arc::clone(&mailbox.cast::<Mailbox>()?.get().shared);
-    let runtime = runtime().map_err(|failure| raised(py, &failure))?;
-    runtime.spawn(async move {
-        work.await;
-        mailbox.push(Parcel::Delivered { delivery, callback });
-    });
-    Ok(())
+/// Somebody who is to be called, and has a place among those who are.
+pub(crate) struct Callback {
+    callback: Py<PyAny>,
+    mailbox: Arc<Post>,
+    outstanding: Outstanding,
+}
+
+impl Callback {
+    /// Waits while too many are outstanding.
+    pub(crate) fn new(
+        py: Python<'_>,
+        callback: Py<PyAny>,
+        promises: &Arc<Promises>,
+    ) -> PyResult<Self> {
+        static MAILBOX: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let find = MAILBOX.get_or_try_init(py, || {
+            py.import("kaffic._threads")?.getattr("deliveries").map(Bound::unbind)
+        })?;
+        let mailbox = inside(py, || find.bind(py).call0())?;
+        let mailbox = Arc::clone(&mailbox.cast::<Mailbox>()?.get().shared);
+        let outstanding = mailbox.outstanding(py, promises.make())?;
+        Ok(Self { callback, mailbox, outstanding })
+    }
+
+    /// To be called with `delivery` when the work is done.
+    fn when<F>(self, py: Python<'_>, work: F, delivery: Py<PyAny>) -> PyResult<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = runtime().map_err(|failure| raised(py, &failure))?;
+        runtime.spawn(async move {
+            let Self { callback, mailbox, outstanding } = self;
+            work.await;
+            mailbox.push(Parcel::Delivered { delivery, callback, outstanding });
+        });
+        Ok(())
+    }
 }
 
 #[pymethods]
@@ -148,12 +190,13 @@ impl Delivery {
     }
 
     /// Has `callback` called with this when it is done, on a thread of the library's, where calls
-    /// come one at a time. What it raises is logged.
+    /// come one at a time. What it raises is logged. Waits while 100,000 calls are outstanding in the
+    /// process, but on that thread.
     #[pyo3(signature = (callback, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<()> {
-        let ticket = slf.get().ticket(slf.py())?;
-        let work = ticket.map(|_outcome| ());
-        when(slf.py(), work, slf.clone().into_any().unbind(), callback)
+        // Not that it waits and then says what it could have said before.
+        slf.get().ticket.get().map_err(|failure| raised(slf.py(), &failure))?;
+        Self::tells(slf, Callback::new(slf.py(), callback, &slf.get().promises)?)
     }
 }
 
@@ -189,17 +232,27 @@ impl Under {
         }
     }
 
-    /// Acknowledgements in order. A failure is raised, or stands where its record was.
-    pub(crate) fn listed(&self, py: Python<'_>, raises: bool) -> PyResult<Py<PyAny>> {
+    /// Acknowledgements in order. The first failure is raised, and has all outcomes.
+    pub(crate) fn acks(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let outcomes = self.outcomes(py)?;
+        let Some(at) = self.known.iter().position(Result::is_err) else {
+            return Ok(outcomes.into_any().unbind());
+        };
+        let first = outcomes.get_item(at)?;
+        first.setattr("outcomes", outcomes)?;
+        Err(PyErr::from_value(first))
+    }
+
+    /// The same, with a failure where its record was.
+    fn outcomes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
         for outcome in &self.known {
             match outcome {
                 Ok(ack) => list.append(Bound::new(py, Ack::from(*ack))?)?,
-                Err(failure) if raises => return Err(raised(py, failure)),
                 Err(failure) => list.append(exception(py, failure)?)?,
             }
         }
-        Ok(list.into_any().unbind())
+        Ok(list)
     }
 }
 
@@ -216,13 +269,14 @@ impl Under {
 pub(crate) struct Deliveries {
     under: Owned<Arc<Mutex<Under>>>,
     count: usize,
+    promises: Arc<Promises>,
 }
 
 impl Deliveries {
-    pub(crate) fn new(entries: Vec<Result<Ticket>>) -> Self {
+    pub(crate) fn new(entries: Vec<Result<Ticket>>, promises: Arc<Promises>) -> Self {
         let count = entries.len();
         let under = Arc::new(Mutex::new(Under::new(entries)));
-        Self { under: Belonging::here().own(under), count }
+        Self { under: Belonging::here().own(under), count, promises }
     }
 
     fn under(&self, py: Python<'_>) -> PyResult<Arc<Mutex<Under>>> {
@@ -250,16 +304,21 @@ impl Deliveries {
         self.count
     }
 
-    /// Waits for all, in the order of the records. Raises the first failure, or `KafficTimeout` after `timeout` seconds.
+    /// Waits for all, in the order of the records. Raises the first failure, which has all `outcomes`,
+    /// or `KafficTimeout` after `timeout` seconds.
     #[pyo3(signature = (timeout=None))]
     fn result(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        self.settled(py, timeout)?.listed(py, true)
+        self.settled(py, timeout)?.acks(py)
     }
 
     /// The same, with a failure where its record was.
     #[pyo3(signature = (timeout=None))]
-    fn outcomes(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        self.settled(py, timeout)?.listed(py, false)
+    fn outcomes<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.settled(py, timeout)?.outcomes(py)
     }
 
     /// Whether all are acknowledged or have failed.
@@ -272,7 +331,8 @@ impl Deliveries {
     #[pyo3(signature = (callback, /))]
     fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>) -> PyResult<()> {
         let under = slf.get().under(slf.py())?;
+        let callback = Callback::new(slf.py(), callback, &slf.get().promises)?;
         let work = async move { under.lock().await.settle().await };
-        when(slf.py(), work, slf.clone().into_any().unbind(), callback)
+        callback.when(slf.py(), work, slf.clone().into_any().unbind())
     }
 }

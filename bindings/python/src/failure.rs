@@ -33,6 +33,14 @@ pub(crate) fn guarded<T>(
         .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
 }
 
+/// That a call which waits was made by a signal's handler, which has interrupted another that waits.
+pub(crate) fn in_handler() -> Failure {
+    let message = "a call that waits was made by a signal's handler while its thread waits in another \
+                   call, which may be what it would wait for: have the handler call wakeup() or set a \
+                   flag, and make the call afterwards";
+    Failure::new(Status::InCallback, message)
+}
+
 /// That a call which waits was made where it must not.
 pub(crate) fn in_callback() -> Failure {
     let message = "a call that waits was made from within a callback: make it after the callback";

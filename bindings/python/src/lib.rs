@@ -15,6 +15,7 @@ mod handed;
 mod listener;
 mod mailbox;
 mod producer;
+mod promises;
 mod record;
 mod wait;
 
@@ -34,7 +35,7 @@ mod _kaffic {
     #[pymodule_export]
     use super::end::{close_gate, open_gate};
     #[pymodule_export]
-    use super::mailbox::{Mailbox, log_to};
+    use super::mailbox::{Mailbox, Pending, log_to};
     #[pymodule_export]
     use super::producer::Producer;
     #[pymodule_export]

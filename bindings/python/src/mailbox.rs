@@ -3,21 +3,61 @@
 //! ends.
 
 use crate::bridge::Lines;
+use crate::promises::Promise;
+use crate::wait::block;
 use kaffic_bindings::logs::{self, Level};
+use kaffic_bindings::process::{Belonging, Owned};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Log lines that may wait; what comes beyond them is counted and left out.
 const MOST_LINES: usize = 1024;
+
+/// Calls for deliveries that may be outstanding; whoever wants one more waits.
+const MOST_CALLS: usize = 100_000;
+
+thread_local! {
+    /// Whether this is a thread that empties a mailbox. It must not wait for itself.
+    static EMPTIES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the thread is one that calls what the program wants called.
+pub(crate) fn is_here() -> bool {
+    EMPTIES.get()
+}
+
+/// A call that the program is promised, and its place among those outstanding.
+pub(crate) struct Outstanding {
+    _promise: Promise,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// The same on its way through Python, which says when the call was made.
+#[pyclass(frozen, module = "kaffic._kaffic")]
+pub(crate) struct Pending {
+    outstanding: Owned<Mutex<Option<Outstanding>>>,
+}
+
+#[pymethods]
+impl Pending {
+    fn done(&self) {
+        // In the child of a fork nobody waits for it.
+        if let Ok(outstanding) = self.outstanding.get() {
+            outstanding.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+}
 
 pub(crate) enum Parcel {
     /// An event loop has results to take.
     Loop(Arc<Lines>),
     /// A record is acknowledged or has failed, and somebody wants to be called.
-    Delivered { delivery: Py<PyAny>, callback: Py<PyAny> },
+    Delivered { delivery: Py<PyAny>, callback: Py<PyAny>, outstanding: Outstanding },
     /// A log line: Python's number of its level, where it comes from, and its text.
     Line { level: i32, target: String, text: String },
 }
@@ -29,13 +69,32 @@ struct State {
     closed: bool,
 }
 
-#[derive(Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     arrived: Condvar,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let room = Arc::new(Semaphore::new(MOST_CALLS));
+        Self { state: Mutex::default(), arrived: Condvar::new(), room }
+    }
 }
 
 impl Shared {
+    /// A place for one more call; waits for it, but on the thread that makes the calls.
+    pub(crate) fn outstanding(&self, py: Python<'_>, promise: Promise) -> PyResult<Outstanding> {
+        let room = Arc::clone(&self.room);
+        let room = match Arc::clone(&room).try_acquire_owned() {
+            Ok(room) => Some(room),
+            Err(_) if is_here() => None,
+            // It is never closed.
+            Err(_) => block(py, async { Ok(room.acquire_owned().await.ok()) })?,
+        };
+        Ok(Outstanding { _promise: promise, _room: room })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,7 +145,8 @@ impl Shared {
 #[pyclass(frozen, module = "kaffic._kaffic")]
 pub(crate) struct Mailbox {
     pub(crate) shared: Arc<Shared>,
-    /// Called with the loop and its errands, or with level, target and text of log lines.
+    /// Called with the loop and its errands, with a callback, its delivery and what is to be told that
+    /// it was called, or with level, target and text of log lines.
     call: Py<PyAny>,
 }
 
@@ -101,6 +161,7 @@ impl Mailbox {
     /// empty. Python calls it, so that no code of the program runs on a stack of this library's: a
     /// thread that the end of the program takes by surprise must not unwind through that.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        EMPTIES.set(true);
         let (parcels, left_out) = py.detach(|| self.shared.take());
         let calls = PyList::empty(py);
         for parcel in parcels {
@@ -129,7 +190,11 @@ impl Mailbox {
                 let (event_loop, errands) = lines.parts(py);
                 (&self.call, event_loop, errands).into_pyobject(py)
             }
-            Parcel::Delivered { delivery, callback } => (callback, delivery).into_pyobject(py),
+            Parcel::Delivered { delivery, callback, outstanding } => {
+                let outstanding = Belonging::here().own(Mutex::new(Some(outstanding)));
+                let pending = Py::new(py, Pending { outstanding })?;
+                (&self.call, callback, delivery, pending).into_pyobject(py)
+            }
             Parcel::Line { level, target, text } => {
                 (&self.call, level, target, text).into_pyobject(py)
             }

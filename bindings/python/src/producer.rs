@@ -3,8 +3,10 @@
 
 use crate::bridge::Bridge;
 use crate::convert::limit;
-use crate::delivery::{Deliveries, Delivery, Under, acked};
+use crate::delivery::{Callback, Deliveries, Delivery, Under, acked};
 use crate::failure::{guarded, raised};
+use crate::mailbox;
+use crate::promises::Promises;
 use crate::record::{record, records};
 use crate::wait::{Call, block, none};
 use futures_util::FutureExt;
@@ -14,6 +16,8 @@ use kaffic_bindings::process::{Belonging, Owned, runtime};
 use kaffic_bindings::writer::Writer;
 use kaffic_core::Ticket;
 use pyo3::prelude::*;
+use std::future::Future;
+use std::sync::Arc;
 
 type Object<'py> = Bound<'py, PyAny>;
 type Given<'a, 'py> = Option<&'a Object<'py>>;
@@ -23,11 +27,24 @@ type On<'a, 'py> = Option<&'a Bound<'py, Bridge>>;
 #[pyclass(frozen, module = "kaffic._kaffic")]
 pub(crate) struct Producer {
     writer: Owned<Writer>,
+    /// Callbacks and futures of an event loop that are to be told of what was sent.
+    promises: Arc<Promises>,
 }
 
 impl Producer {
     pub(crate) fn new(producer: kaffic_core::Producer) -> Self {
-        Self { writer: Belonging::here().own(Writer::new(producer)) }
+        let writer = Belonging::here().own(Writer::new(producer));
+        Self { writer, promises: Arc::default() }
+    }
+
+    /// Waits until all are told of what was sent so far; not on the thread that tells them.
+    fn all_told(&self) -> impl Future<Output = ()> + Send + 'static {
+        let told = (!mailbox::is_here()).then(|| self.promises.so_far());
+        async move {
+            if let Some(told) = told {
+                told.await;
+            }
+        }
     }
 
     fn writer(&self, py: Python<'_>) -> PyResult<&Writer> {
@@ -64,16 +81,23 @@ impl Producer {
         timestamp: Given<'_, '_>,
         partition: Option<u32>,
         sequence: Option<i64>,
-    ) -> PyResult<Delivery> {
+        on_delivery: Option<Py<PyAny>>,
+    ) -> PyResult<Py<Delivery>> {
         let record = record(value, key, headers, timestamp, partition, sequence)?;
-        match self.at_once(record).map_err(|failure| raised(py, &failure))? {
-            Entered::In(ticket) => Ok(Delivery::new(ticket)),
+        let callback =
+            on_delivery.map(|call| Callback::new(py, call, &self.promises)).transpose()?;
+        let ticket = match self.at_once(record).map_err(|failure| raised(py, &failure))? {
+            Entered::In(ticket) => ticket,
             Entered::Waits(record) => {
                 let producer = self.writer(py)?.producer();
-                let ticket = block(py, async { Ok(producer.enqueue(record).await?) })?;
-                Ok(Delivery::new(ticket))
+                block(py, async { Ok(producer.enqueue(record).await?) })?
             }
+        };
+        let delivery = Bound::new(py, Delivery::new(ticket, Arc::clone(&self.promises)))?;
+        if let Some(callback) = callback {
+            Delivery::tells(&delivery, callback)?;
         }
+        Ok(delivery.unbind())
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the call's own")]
@@ -95,8 +119,13 @@ impl Producer {
             Ok(writer.send(record))
         });
         let sending = entered.map_err(|failure| raised(py, &failure))?;
+        let promise = self.promises.make();
+        let convert = move |py: Python<'_>, ack| {
+            drop(promise);
+            acked(py, ack)
+        };
         // A record that was sent is not taken back.
-        bridge.get().spawn(py, sending, acked, false)
+        bridge.get().spawn(py, sending, convert, false)
     }
 
     fn send_batch(&self, py: Python<'_>, given: &Object<'_>) -> PyResult<Deliveries> {
@@ -109,7 +138,7 @@ impl Producer {
             }
             Ok(entries)
         })?;
-        Ok(Deliveries::new(entries))
+        Ok(Deliveries::new(entries, Arc::clone(&self.promises)))
     }
 
     fn send_batch_soon<'py>(
@@ -126,7 +155,12 @@ impl Producer {
         });
         let sends = entered.map_err(|failure| raised(py, &failure))?;
         let work = async move { Ok(Under::of(join_all(sends).await)) };
-        bridge.get().spawn(py, work, |py, under| under.listed(py, true), false)
+        let promise = self.promises.make();
+        let convert = move |py: Python<'_>, under: Under| {
+            drop(promise);
+            under.acks(py)
+        };
+        bridge.get().spawn(py, work, convert, false)
     }
 
     fn append<'py>(
@@ -139,8 +173,8 @@ impl Producer {
         timeout: Given<'_, 'py>,
     ) -> PyResult<Object<'py>> {
         let (records, limit) = (records(given)?, limit(timeout)?);
-        let producer = self.writer(py)?.producer().clone();
-        let work = async move { Ok(producer.append(partition, records, expected_offset).await?) };
+        let writer = self.writer(py)?.clone();
+        let work = async move { writer.append(partition, records, expected_offset).await };
         Call { py, bridge, limit, what: "an append" }.run(work, acked)
     }
 
@@ -150,8 +184,12 @@ impl Producer {
         bridge: On<'_, 'py>,
         timeout: Given<'_, 'py>,
     ) -> PyResult<Object<'py>> {
-        let (producer, limit) = (self.writer(py)?.producer().clone(), limit(timeout)?);
-        let work = async move { Ok(producer.flush().await?) };
+        let (writer, limit, told) = (self.writer(py)?.clone(), limit(timeout)?, self.all_told());
+        let work = async move {
+            let flushed = writer.flush().await;
+            told.await;
+            flushed
+        };
         Call { py, bridge, limit, what: "a flush" }.run(work, none)
     }
 
@@ -161,8 +199,12 @@ impl Producer {
         bridge: On<'_, 'py>,
         timeout: Given<'_, 'py>,
     ) -> PyResult<Object<'py>> {
-        let (producer, limit) = (self.writer(py)?.producer().clone(), limit(timeout)?);
-        let work = async move { Ok(producer.close().await?) };
+        let (writer, limit, told) = (self.writer(py)?.clone(), limit(timeout)?, self.all_told());
+        let work = async move {
+            let closed = writer.close().await;
+            told.await;
+            closed
+        };
         Call { py, bridge, limit, what: "closing a producer" }.run(work, none)
     }
 

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 use std::ffi::c_int;
 
 type Pairs<'py> = Vec<(Bound<'py, PyString>, Option<Bound<'py, PyBytes>>)>;
@@ -19,7 +19,8 @@ fn content<'py>(py: Python<'py>, bytes: Option<&Bytes>) -> Option<Bound<'py, PyB
     bytes.map(|bytes| PyBytes::new(py, bytes))
 }
 
-/// A record to be produced. Everything is optional; a record may even be empty.
+/// A record to be produced. Everything is optional; a record may even be empty. It may be compared and
+/// pickled.
 ///
 /// `value` and `key` are bytes, or whatever has a buffer; None is null, which is not the same as empty.
 /// `headers` are a mapping, or pairs where a name may come more than once. `timestamp` is in Unix
@@ -82,6 +83,18 @@ impl Record {
     #[getter]
     fn sequence(&self) -> Option<i64> {
         self.inner.sequence
+    }
+
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let named = PyDict::new(py);
+        named.set_item("headers", self.headers(py))?;
+        named.set_item("timestamp", self.timestamp())?;
+        named.set_item("partition", self.partition())?;
+        named.set_item("sequence", self.sequence())?;
+        Ok(((self.value(py), self.key(py)).into_pyobject(py)?, named))
     }
 
     fn __repr__(&self) -> String {

@@ -3,11 +3,12 @@
 
 use crate::bridge::Bridge;
 use crate::end;
-use crate::failure::{in_callback, raised};
+use crate::failure::{in_callback, in_handler, raised};
 use futures_util::FutureExt;
 use kaffic_bindings::failure::{Failure, Result};
 use kaffic_bindings::process;
 use pyo3::prelude::*;
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -15,6 +16,24 @@ use std::time::Duration;
 
 /// How often a wait looks whether a signal has come.
 const SLICE: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// Whether handlers of signals run on this thread, in the middle of something that waits.
+    static HANDLES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has the handlers of signals run that have come.
+fn handle_signals(py: Python<'_>) -> PyResult<()> {
+    struct Handled;
+    impl Drop for Handled {
+        fn drop(&mut self) {
+            HANDLES.set(false);
+        }
+    }
+    HANDLES.set(true);
+    let _handled = Handled;
+    py.check_signals()
+}
 
 /// Does `work` to its end, or until a signal's handler raises.
 #[expect(clippy::disallowed_methods, reason = "signals come in real time")]
@@ -25,13 +44,17 @@ pub(crate) fn block<T: Send>(
     if tokio::runtime::Handle::try_current().is_ok() {
         return Err(raised(py, &in_callback()));
     }
+    // What is interrupted keeps its locks meanwhile.
+    if HANDLES.get() {
+        return Err(raised(py, &in_handler()));
+    }
     let runtime = process::runtime().map_err(|failure| raised(py, &failure))?;
     let mut work = pin!(caught(work));
     loop {
         let slice = async { tokio::time::timeout(SLICE, work.as_mut()).await };
         match end::outside(py, || runtime.block_on(slice)) {
             Ok(outcome) => return outcome.map_err(|failure| raised(py, &failure)),
-            Err(_) => py.check_signals()?,
+            Err(_) => handle_signals(py)?,
         }
     }
 }

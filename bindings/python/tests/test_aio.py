@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pickle
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -67,6 +68,24 @@ def test_sends_keep_the_order_of_the_calls_also_beyond_the_buffer(play) -> None:
     play(test)
 
 
+def test_flushing_and_closing_cover_what_waits_for_room(play) -> None:
+    async def test(client: kaffic.aio.Client) -> None:
+        value = b"v" * 1500
+        async with client.producer("t", max_in_flight_bytes="4KiB") as producer:
+            sends = [producer.send(value, partition=0) for _ in range(50)]
+            await producer.flush()
+            assert await client.offset("t", 0) == 50
+            sends += [producer.send(value, partition=0) for _ in range(50)]
+            assert (await producer.append(0, [b"a"])).offset == 100
+            for _ in range(50):
+                sends.append(producer.send(value, partition=0))
+        assert await client.offset("t", 0) == 151
+        acks = await asyncio.gather(*sends)
+        assert [ack.offset for ack in acks] == [*range(100), *range(101, 151)]
+
+    play(test)
+
+
 def test_on_delivery_is_called_with_the_future(play) -> None:
     async def test(client: kaffic.aio.Client) -> None:
         seen: asyncio.Queue[Any] = asyncio.Queue()
@@ -75,6 +94,33 @@ def test_on_delivery_is_called_with_the_future(play) -> None:
             assert await seen.get() is sent and sent.result().offset == 0
             with pytest.raises(kaffic.InvalidArgument):
                 await producer.send(b"v", partition=7)
+
+    play(test)
+
+
+def test_flushing_and_closing_wait_for_futures_and_their_callbacks(play) -> None:
+    async def test(client: kaffic.aio.Client) -> None:
+        seen: list[Any] = []
+        async with client.producer("t") as producer:
+            sends = [producer.send(b"v", on_delivery=seen.append) for _ in range(200)]
+            batch = producer.send_batch([b"v"] * 3)
+            await producer.flush()
+            assert batch.done() and all(sent.done() for sent in sends) and len(seen) == 200
+            last = producer.send(b"v", on_delivery=seen.append)
+        assert last.done() and seen[200:] == [last]
+
+    play(test)
+
+
+def test_a_batch_that_fails_tells_of_each_record(play) -> None:
+    async def test(client: kaffic.aio.Client) -> None:
+        async with client.producer("t", max_record_bytes="1KiB") as producer:
+            with pytest.raises(kaffic.RecordTooLarge) as caught:
+                await producer.send_batch([kaffic.Record(b"v", partition=0), b"x" * 2000, None])
+            first, second, third = caught.value.outcomes or []
+            assert first.offset == 0 and isinstance(second, kaffic.RecordTooLarge)
+            assert isinstance(third, kaffic.Ack)
+            assert len(pickle.loads(pickle.dumps(caught.value)).outcomes) == 3
 
     play(test)
 
@@ -222,6 +268,70 @@ def test_leaving_by_an_exception_gives_the_last_record_again(play) -> None:
         assert (await client.committed_of_group("g"))[("t", 0)].offset == 1
 
     play(test)
+
+
+def test_leaving_the_clients_block_by_an_exception_gives_it_again_too(url, options) -> None:
+    async def leaves() -> None:
+        async with kaffic.aio.connect(url, **options) as client:
+            await client.ensure_topic("t")
+            await fill(client, 3)
+            kept.append(await client.consumer("t", group="g"))
+            assert [(await anext(kept[0])).offset for _ in range(2)] == [0, 1]
+            1 / 0
+
+    async def after() -> int:
+        async with kaffic.aio.connect(url, **options) as client:
+            return (await client.committed_of_group("g"))[("t", 0)].offset
+
+    kept: list[kaffic.aio.Consumer] = []
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(leaves())
+    assert kept[0].closed and asyncio.run(after()) == 1
+
+
+async def cancelled(call: Coroutine[Any, Any, None], after: int) -> None:
+    task = asyncio.ensure_future(call)
+    for _ in range(after):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 4])
+def test_closing_goes_on_after_it_was_cancelled(url, options, turns) -> None:
+    async def test() -> None:
+        async with kaffic.aio.connect(url, **options) as client:
+            await client.ensure_topic("t")
+            await fill(client, 3)
+        client = await kaffic.aio.connect(url, **options)
+        producer, consumer = await client.producer("t"), await client.consumer("t", group="g")
+        assert [(await anext(consumer)).offset for _ in range(2)] == [0, 1]
+        # Left by an exception, and that was cut short.
+        await cancelled(consumer._close(None, unfinished=True), turns)
+        await cancelled(client.close(), turns)
+        await client.close()
+        assert producer.closed and consumer.closed
+        async with kaffic.aio.connect(url, **options) as client:
+            # What was cut short may have committed nothing, but it may not commit what was not finished.
+            at = (await client.committed_of_group("g")).get(kaffic.TopicPartition("t", 0))
+            assert at is None or at.offset == 1
+
+    asyncio.run(test())
+
+
+def test_what_ends_programs_ends_the_loop_and_the_rest_is_told(play) -> None:
+    async def test(client: kaffic.aio.Client) -> None:
+        await fill(client, 1)
+
+        def end(at: object) -> None:
+            raise SystemExit(7)
+
+        async with client.consumer("t", group="g", on_assigned=end) as consumer:
+            await consumer.poll(30)
+
+    with pytest.raises(SystemExit) as ended:
+        play(test)
+    assert ended.value.code == 7
 
 
 def test_a_loop_that_ends_with_work_under_way_harms_nothing(url, options) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
+import weakref
 from datetime import datetime, timezone
 
 import pytest
@@ -18,8 +20,9 @@ def topic(client: kaffic.Client) -> str:
 
 
 def fill(client: kaffic.Client, values: list[bytes], partition: int = 0) -> None:
+    """In one batch, so that they come together."""
     with client.producer("t") as producer:
-        producer.send_batch([kaffic.Record(value, partition=partition, timestamp=1000 + n) for n, value in enumerate(values)]).result()
+        producer.append(partition, [kaffic.Record(value, timestamp=1000 + n) for n, value in enumerate(values)])
 
 
 def committed(client: kaffic.Client, partition: int = 0) -> int | None:
@@ -154,6 +157,75 @@ def test_leaving_by_an_exception_gives_the_last_record_again(client, topic) -> N
     assert committed(client) == 3
 
 
+def test_leaving_the_clients_block_by_an_exception_gives_it_again_too(url, options) -> None:
+    with pytest.raises(ZeroDivisionError):
+        with kaffic.connect(url, **options) as client:
+            client.create_topic("t", partitions=2)
+            fill(client, [b"a", b"b"])
+            consumer = client.consumer("t", group="g")
+            assert [next(consumer).value, next(consumer).value] == [b"a", b"b"]
+            1 / 0
+    assert consumer.closed
+    with kaffic.connect(url, **options) as client:
+        assert committed(client) == 1
+
+
+def test_a_commit_of_some_leaves_the_others_unfinished(client, topic) -> None:
+    fill(client, [b"a", b"b", b"c", b"d"])
+    with pytest.raises(ZeroDivisionError):
+        with client.consumer(topic, group="g", max_records=4) as consumer:
+            records = consumer.poll_batch(10, timeout=30)
+            consumer.commit(records[0])
+            1 / 0
+    assert committed(client) == 1
+    with pytest.raises(ZeroDivisionError):
+        with client.consumer(topic, group="g") as consumer:
+            assert consumer.poll_batch(10, timeout=30)[-1].value == b"d"
+            consumer.commit({("t", 0): 2})
+            1 / 0
+    assert committed(client) == 2
+    with pytest.raises(ZeroDivisionError):
+        with client.consumer(topic, group="g") as consumer:
+            records = consumer.poll_batch(10, timeout=30)
+            consumer.commit(records[-1])
+            1 / 0
+    assert committed(client) == 4
+
+
+def test_a_commit_that_fails_finishes_nothing(client, topic) -> None:
+    fill(client, [b"a", b"b"])
+    with pytest.raises(kaffic.InvalidArgument):
+        with client.consumer(topic, group="g") as consumer:
+            assert len(consumer.poll_batch(10, timeout=30)) == 2
+            consumer.commit({("t", 0): -7})
+    assert committed(client) in (None, 0)
+
+
+def test_a_seek_leaves_other_partitions_unfinished(client, topic) -> None:
+    fill(client, [b"x"], partition=1)
+    with pytest.raises(ZeroDivisionError):
+        with client.consumer(topic, group="g") as consumer:
+            assert consumer.poll(timeout=30).value == b"x"
+            fill(client, [b"a", b"b"])
+            assert {record.partition for record in consumer.poll_batch(10, timeout=30)} == {0}
+            with pytest.raises(kaffic.InvalidArgument):
+                consumer.seek("t", 0, "nowhere")
+            consumer.seek("t", 1, 0)
+            1 / 0
+    assert committed(client) in (None, 0)
+    assert committed(client, 1) in (None, 0)
+
+
+def test_the_next_poll_finishes_what_was_given_also_if_it_is_interrupted(client, topic) -> None:
+    fill(client, [b"a", b"b"])
+    with pytest.raises(kaffic.Interrupted):
+        with client.consumer(topic, group="g") as consumer:
+            assert consumer.poll(timeout=30).value == b"a"
+            consumer.wakeup()
+            consumer.poll()
+    assert committed(client) == 1
+
+
 def test_rebalances_are_told(client, topic) -> None:
     told = []
     fill(client, [b"a"])
@@ -188,6 +260,50 @@ def test_what_a_callback_raises_is_logged_and_loses_nothing(client, topic, caplo
     with client.consumer(topic, group="g", on_assigned=assigned) as consumer:
         assert consumer.poll(timeout=30).value == b"a"
     assert set(calls) == {"IN_CALLBACK"} and "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])
+def test_what_ends_programs_comes_out_of_callbacks_and_loses_nothing(client, topic, ends) -> None:
+    fill(client, [b"a"])
+
+    def end(at: object) -> None:
+        raise ends
+
+    consumer = client.consumer(topic, group="g", auto_commit="never", on_assigned=end, on_revoked=end)
+    times, record = 0, None
+    while record is None:
+        try:
+            record = consumer.poll(timeout=30)
+        except ends:
+            times += 1
+            assert sum(consumer.positions().values()) == 0
+    assert times > 0 and record.value == b"a"
+    with pytest.raises(ends):
+        consumer.close()
+    consumer.close()
+    assert consumer.closed
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_consumer_that_calls_its_owner_is_freed_with_it(client, topic, closed) -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.consumer = client.consumer(topic, group="g", on_revoked=self.gone)
+
+        def gone(self, at: object) -> None:
+            pass
+
+    owner = Owner()
+    owner.consumer.poll(timeout=0)
+    freed = weakref.ref(owner)
+    if closed:
+        owner.consumer.close()
+        del owner
+    else:
+        with pytest.warns(ResourceWarning, match="unclosed consumer"):
+            del owner
+            gc.collect()
+    assert freed() is None
 
 
 def test_errors_have_what_is_known(client, topic) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 import pytest
 
 import kaffic
+import kaffic.aio
 
 
 def python(source: str, *args: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -35,10 +37,17 @@ WAITS: dict[str, Callable[[kaffic.Client], object]] = {
     "result": lambda client: slow(client).send(b"v").result(),
     "batch": lambda client: slow(client).send_batch([b"v"]).result(),
     "send": lambda client: full(slow(client)),
+    "send_batch": lambda client: slow(client).send_batch([b"v" * 1000] * 10),
+    "flush": lambda client: stuck(client).flush(),
+    "close": lambda client: stuck(client).close(),
+    "commit": lambda client: busy(client).commit(),
 }
 
 
 kept: list[kaffic.Producer] = []
+#: What callbacks wait for that hold a call up.
+late = threading.Event()
+others: list[threading.Thread] = []
 
 
 def slow(client: kaffic.Client) -> kaffic.Producer:
@@ -52,10 +61,38 @@ def full(producer: kaffic.Producer) -> None:
         producer.send(b"v" * 1000)
 
 
+def stuck(client: kaffic.Client) -> kaffic.Producer:
+    """One whose callback does not return."""
+    kept.append(client.producer("t"))
+    kept[-1].send(b"v", on_delivery=lambda delivery: late.wait(60))
+    return kept[-1]
+
+
+def busy(client: kaffic.Client) -> kaffic.Consumer:
+    """One that another thread polls, whose callback does not return."""
+    polls = threading.Event()
+
+    def assigned(at: object) -> None:
+        polls.set()
+        late.wait(60)
+
+    consumer = client.consumer("t", group="g", on_assigned=assigned)
+
+    def poll() -> None:
+        with consumer:
+            consumer.poll(timeout=0)
+
+    others.append(threading.Thread(target=poll))
+    others[-1].start()
+    assert polls.wait(60)
+    return consumer
+
+
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_ctrl_c_ends_every_wait(client: kaffic.Client, wait: str) -> None:
     client.create_topic("t")
+    late.clear()
     main = threading.get_ident()
     # Signals until one has met the wait; those that come before it are handled as well.
     over = threading.Event()
@@ -72,6 +109,9 @@ def test_ctrl_c_ends_every_wait(client: kaffic.Client, wait: str) -> None:
     finally:
         over.set()
         thread.join()
+        late.set()
+        while others:
+            others.pop().join()
     client._made.clear()
     kept.clear()
 
@@ -95,6 +135,61 @@ def test_a_handler_that_returns_lets_the_wait_go_on(client: kaffic.Client) -> No
             thread.join()
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_handler_can_not_wait_while_its_thread_does(client: kaffic.Client) -> None:
+    client.create_topic("t")
+    told: list[str] = []
+    over = threading.Event()
+    main = threading.get_ident()
+
+    def handle(*_: object) -> None:
+        try:
+            # It is answered if the thread does not wait just then.
+            consumer.positions()
+        except kaffic.InCallback as error:
+            told.append(str(error))
+            with pytest.raises(kaffic.InCallback):
+                consumer.close()
+            over.set()
+            consumer.wakeup()
+
+    def signals() -> None:
+        while not over.wait(0.2):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    thread = threading.Thread(target=signals)
+    try:
+        with client.consumer("t", group="g") as consumer:
+            thread.start()
+            with pytest.raises(kaffic.Interrupted):
+                consumer.poll()
+            assert not consumer.closed and len(consumer.positions()) <= 1
+    finally:
+        over.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert len(told) == 1 and "wakeup()" in told[0]
+
+
+def test_a_child_may_leave_its_parents_blocks(tmp_path) -> None:
+    out = ok(
+        """
+        import os, sys, kaffic
+        with kaffic.connect(sys.argv[1]) as client:
+            client.create_topic("t")
+            with client.producer("t") as producer, client.consumer("t", group="g") as consumer:
+                child = os.fork()
+                if child == 0:
+                    sys.exit(7)
+                print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+                producer.send(b"v").result()
+                print(consumer.poll(30).value)
+        """,
+        f"file://{tmp_path}/store",
+    )
+    assert out.splitlines() == ["7", "b'v'"]
 
 
 def test_a_fork_has_its_own(url: str, options: dict[str, str]) -> None:
@@ -150,14 +245,12 @@ def test_multiprocessing(tmp_path, method: str) -> None:
                 with kaffic.connect(url) as client:
                     client.create_topic("t")
                 with multiprocessing.get_context(method).Pool(2) as pool:
-                    pool.map(produce_quietly, [(url, n) for n in range(4)])
+                    acks = pool.map(produce, [(url, n) for n in range(4)])
+                    assert sorted(ack.offset for ack in acks) == [0, 1, 2, 3]
                     pool.close()
                     pool.join()
                 with kaffic.connect(url) as client, client.consumer("t", until="latest") as consumer:
                     print(sorted(record.value for record in consumer))
-
-            def produce_quietly(args):
-                produce(args)
             """
         )
     )
@@ -230,14 +323,19 @@ def test_a_million_records_leave_no_memory_behind(client: kaffic.Client) -> None
     MiB, so the second half is compared with the first: 20 bytes a record would show.
     """
     client.create_topic("t")
-    sizes = []
+    sizes, called = [], 0
+
+    def count(_: kaffic.Delivery) -> None:
+        nonlocal called
+        called += 1
+
     with client.producer("t", compaction=False, max_in_flight_bytes="8MiB") as producer:
         for _ in range(10):
             with client.consumer("t", fetch_ahead_bytes="8MiB", start="latest") as consumer:
                 for _ in range(9):
                     records = [kaffic.Record(b"v" * 100, b"k", headers={"h": b"1"})] * 10_000
                     producer.send_batch(records).result()
-                sent = [producer.send(b"v" * 100, b"k") for _ in range(10_000)]
+                sent = [producer.send(b"v" * 100, b"k", on_delivery=count) for _ in range(10_000)]
                 assert all(delivery.result().offset >= 0 for delivery in sent)
                 del sent, records
                 left = 100_000
@@ -251,7 +349,39 @@ def test_a_million_records_leave_no_memory_behind(client: kaffic.Client) -> None
                 del record
             gc.collect()
             sizes.append(resident())
+    assert called == 100_000
     assert max(sizes[5:]) - max(sizes[:5]) < 10 << 20, [size >> 20 for size in sizes]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+@pytest.mark.skipif("KAFFIC_TEST_URL" in os.environ, reason="says nothing of a server")
+def test_an_event_loop_leaves_no_memory_behind(url: str) -> None:
+    """The same with asyncio, in ten rounds of 10,000 after one: 200 bytes a record would show."""
+    sizes = []
+
+    async def main() -> None:
+        async with (
+            kaffic.aio.connect(url) as client,
+            client.consumer(on_revoked=lambda at: None, fetch_ahead_bytes="8MiB") as consumer,
+        ):
+            await client.create_topic("t")
+            await consumer.assign([("t", 0, 0)])
+            async with client.producer("t", compaction=False, max_in_flight_bytes="8MiB") as producer:
+                for _ in range(11):
+                    sends = [producer.send(b"v" * 100, on_delivery=lambda sent: None) for _ in range(5_000)]
+                    await producer.send_batch([b"v" * 100] * 5_000)
+                    await asyncio.gather(*sends)
+                    left = 10_000
+                    while left > 5_000:
+                        left -= len(await consumer.poll_batch(500))
+                    while left > 0:
+                        await anext(consumer)
+                        left -= 1
+                    gc.collect()
+                    sizes.append(resident())
+
+    asyncio.run(main())
+    assert max(sizes[6:]) - max(sizes[1:6]) < 10 << 20, [size >> 20 for size in sizes]
 
 
 def test_loggers_are_not_touched() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import array
+import pickle
+import sys
 import threading
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
+from types import MappingProxyType
 
 import pytest
 
@@ -60,6 +64,39 @@ def test_headers_are_a_mapping_or_pairs(client, topic) -> None:
     assert second.header("a") == b"2" and first.header("b") is None and first.header("c") is None
 
 
+class Twice(Mapping[str, bytes]):
+    """As mappings of HTTP headers are, which have a name more than once."""
+
+    def __getitem__(self, name: str) -> bytes:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("aa")
+
+    def __len__(self) -> int:
+        return 2
+
+    def items(self):
+        return [("a", b"1"), ("a", b"2")]
+
+
+def test_any_mapping_has_headers(client, topic) -> None:
+    with client.producer(topic) as producer:
+        producer.send(b"1", partition=0, headers=MappingProxyType({"ab": b"1", "cd": None}))
+        producer.send_batch([kaffic.Record(b"2", partition=0, headers=Twice())])
+    first, second = read(client, topic)
+    assert first.headers == [("ab", b"1"), ("cd", None)]
+    assert second.headers == [("a", b"1"), ("a", b"2")]
+
+
+def test_records_and_acknowledgements_are_pickled() -> None:
+    record = kaffic.Record(b"v", None, headers=[("a", None), ("a", b"")], timestamp=5, partition=2, sequence=7)
+    ack = kaffic.Ack(2, -1, 5, duplicate=True)
+    for value in (record, kaffic.Record(), ack, kaffic.Ack(0, 1, 2)):
+        assert pickle.loads(pickle.dumps(value)) == value
+    assert repr(ack) == "Ack(partition=2, offset=-1, timestamp=5, duplicate=True)"
+
+
 def test_times_are_milliseconds_or_aware(client, topic) -> None:
     when = datetime(2026, 1, 31, 12, 0, 0, 123_999, tzinfo=timezone(timedelta(hours=2)))
     before = datetime(1969, 12, 31, 23, 59, 59, 1000, tzinfo=timezone.utc)
@@ -101,6 +138,69 @@ def test_a_callback_that_fails_is_logged_and_the_next_is_called(client, topic, c
     assert "a callback failed" in caplog.text and "ZeroDivisionError" in caplog.text
 
 
+def test_a_callback_can_not_end_the_others(client, topic, caplog) -> None:
+    called = threading.Event()
+    with client.producer(topic) as producer:
+        producer.send(b"v", on_delivery=lambda d: sys.exit("over")).result()
+        producer.send(b"v", on_delivery=lambda d: called.set())
+        assert called.wait(30)
+    assert "a callback failed" in caplog.text and "SystemExit: over" in caplog.text
+
+
+def test_flushing_and_closing_wait_for_callbacks(client, topic) -> None:
+    seen: list[int] = []
+    gate, flushed = threading.Event(), threading.Event()
+
+    def note(delivery: kaffic.Delivery) -> None:
+        assert gate.wait(60)
+        seen.append(delivery.result().offset)
+
+    def flush(_: object) -> None:
+        producer.flush()
+        flushed.set()
+
+    with client.producer(topic) as producer:
+        for _ in range(3):
+            producer.send(b"v", partition=0, on_delivery=note)
+        for call in (producer.flush, producer.close):
+            with pytest.raises(kaffic.KafficTimeout):
+                call(timeout=0.1)
+        gate.set()
+        producer.flush()
+        assert sorted(seen) == [0, 1, 2]
+    with client.producer(topic) as producer:
+        # On the callbacks' own thread it waits for the records only.
+        producer.send(b"v", on_delivery=flush)
+        assert flushed.wait(60)
+        producer.send_batch([b"v"]).add_done_callback(lambda sent: note(producer.send(b"v", partition=0)))
+        producer.flush()
+        assert len(seen) == 4
+
+
+def test_callbacks_that_wait_are_bounded(client, topic) -> None:
+    most, more = 100_000, 1_000
+    called = 0
+    sent, over, finished = [], [], threading.Event()
+
+    def note(_: object) -> None:
+        nonlocal called
+        called += 1
+        if called == 1:
+            while len(sent) < most:
+                enough.wait(0.01)
+            over.append(finished.wait(1))
+        elif called == 2:
+            # It would wait for itself.
+            producer.send(b"v", on_delivery=note)
+
+    enough = threading.Event()
+    with client.producer(topic) as producer:
+        for _ in range(most + more):
+            sent.append(producer.send(b"v", on_delivery=note))
+        finished.set()
+    assert over == [False] and called == most + more + 1
+
+
 def test_what_fails_later_is_told_by_the_delivery(client, topic) -> None:
     old = client.producer(topic, name="n")
     old.send(b"v", partition=0).result()
@@ -119,9 +219,10 @@ def test_what_fails_later_is_told_by_the_delivery(client, topic) -> None:
 def test_a_batch_tells_of_each_record(client, topic) -> None:
     with client.producer(topic, max_record_bytes="1KiB") as producer:
         sent = producer.send_batch([kaffic.Record(b"v", partition=0), kaffic.Record(b"x" * 2000, partition=0), None])
-        with pytest.raises(kaffic.RecordTooLarge):
+        with pytest.raises(kaffic.RecordTooLarge) as caught:
             sent.result(timeout=30)
         first, second, third = sent.outcomes()
+        assert caught.value.outcomes is not None and caught.value.outcomes[::2] == [first, third]
         assert first.offset == 0 and isinstance(second, kaffic.RecordTooLarge)
         assert isinstance(third, kaffic.Ack) and sent.done() and len(sent) == 3
         done = threading.Event()

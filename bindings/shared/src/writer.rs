@@ -6,7 +6,7 @@ use kaffic_core::{Ack, Producer, Record, Ticket};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 /// The bytes of records that may wait for room, beyond those that are in the buffer.
 const MOST_WAITING: usize = 64 << 20;
@@ -94,6 +94,45 @@ impl Writer {
         }
     }
 
+    /// Waits until what was sent before has entered the buffer. What is sent from then on comes after
+    /// whatever is done before the turn is dropped.
+    async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().await
+    }
+
+    /// Waits until everything sent so far is acknowledged or has failed, also what waits for room.
+    ///
+    /// # Errors
+    /// As [`Producer::flush`].
+    pub async fn flush(&self) -> Result<()> {
+        drop(self.turn().await);
+        Ok(self.producer.flush().await?)
+    }
+
+    /// Appends a batch, behind what was sent so far.
+    ///
+    /// # Errors
+    /// As [`Producer::append`].
+    pub async fn append(
+        &self,
+        partition: u32,
+        records: Vec<Record>,
+        expected_offset: Option<i64>,
+    ) -> Result<Ack> {
+        drop(self.turn().await);
+        Ok(self.producer.append(partition, records, expected_offset).await?)
+    }
+
+    /// Closes the producer, once what was sent so far has entered the buffer; records that come after are
+    /// refused.
+    ///
+    /// # Errors
+    /// As [`Producer::close`].
+    pub async fn close(&self) -> Result<()> {
+        let _turn = self.turn().await;
+        Ok(self.producer.close().await?)
+    }
+
     fn enter(&self, record: Record) -> Entry {
         if let Ok(_turn) = self.gate.try_lock() {
             // Most records find room at once, and then this is ready at once.
@@ -150,6 +189,49 @@ mod tests {
             assert_eq!(ack.unwrap().offset, n);
         }
         assert_eq!(writer.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    /// Begins sends that the buffer has no room for, as an event loop does: each in a task of its own.
+    #[expect(clippy::disallowed_methods, reason = "tests have no environment")]
+    fn begin(writer: &Writer, count: u8) -> Vec<tokio::task::JoinHandle<Result<Ack>>> {
+        (0..count).map(|n| tokio::spawn(writer.send(Record::value(vec![n; 1500])))).collect()
+    }
+
+    async fn all(sends: Vec<tokio::task::JoinHandle<Result<Ack>>>) -> Vec<i64> {
+        let acks = futures_util::future::join_all(sends).await;
+        acks.into_iter().map(|ack| ack.unwrap().unwrap().offset).collect()
+    }
+
+    #[tokio::test]
+    async fn a_flush_covers_what_waits_for_room() {
+        let writer = writer(4096).await;
+        let sends = begin(&writer, 50);
+        assert!(writer.waiting.load(Ordering::Relaxed) > 0);
+        writer.flush().await.unwrap();
+        assert_eq!(writer.waiting.load(Ordering::Relaxed), 0);
+        // All are durable: an append to this partition comes behind them.
+        assert_eq!(writer.append(0, vec![Record::value("a")], Some(50)).await.unwrap().offset, 50);
+        assert_eq!(all(sends).await, Vec::from_iter(0..50));
+    }
+
+    #[tokio::test]
+    async fn an_append_does_not_overtake_what_waits_for_room() {
+        let writer = writer(4096).await;
+        let sends = begin(&writer, 50);
+        let ack = writer.append(0, vec![Record::value("a")], None).await.unwrap();
+        assert_eq!(ack.offset, 50);
+        assert_eq!(all(sends).await, Vec::from_iter(0..50));
+    }
+
+    #[tokio::test]
+    async fn closing_sends_what_waits_for_room_and_refuses_what_comes_after() {
+        let writer = writer(4096).await;
+        let sends = begin(&writer, 50);
+        writer.close().await.unwrap();
+        let failure = writer.send(Record::value("late")).await.unwrap_err();
+        assert_eq!(failure.status, Status::Closed);
+        assert_eq!(all(sends).await, Vec::from_iter(0..50));
+        writer.close().await.unwrap();
     }
 
     #[tokio::test]

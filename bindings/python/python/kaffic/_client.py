@@ -38,7 +38,8 @@ def connect(url: str, **options: Setting) -> Client:
 class Client:
     """A store that is connected to; made by :func:`kaffic.connect`. Any number of threads may use it.
 
-    Leaving its ``with`` block closes it, and with it the producers and consumers that it made.
+    Leaving its ``with`` block closes it, and with it the producers and consumers that it made;
+    leaving by an exception, these are left so too.
 
     >>> import kaffic
     >>> with kaffic.connect("memory://") as client:
@@ -86,7 +87,8 @@ class Client:
         In a group, ``on_assigned`` is called with partitions that came, ``on_revoked`` with those
         that are about to go (it may return offsets to commit first) and ``on_lost`` with those that
         others have already. They are called on the thread that polls or closes, and can't make
-        calls that wait. What they raise is logged.
+        calls that wait. What they raise is logged; but KeyboardInterrupt, SystemExit and whatever
+        else is no ``Exception`` is raised by the poll or the close.
 
         >>> import kaffic
         >>> with kaffic.connect("memory://") as client:
@@ -342,16 +344,7 @@ class Client:
         >>> client = kaffic.connect("memory://")
         >>> client.close()
         """
-        self._closed = True
-        failed: Exception | None = None
-        for made in list(self._made):
-            try:
-                made.close()
-            except Exception as error:
-                failed = failed or error
-        self._made.clear()
-        if failed is not None:
-            raise failed
+        self.__exit__(None, None, None)
 
     def _open(self) -> _kaffic.Client:
         if self._closed:
@@ -371,7 +364,16 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._closed = True
+        failed: Exception | None = None
+        for made in list(self._made):
+            try:
+                made.__exit__(kind, error, trace)
+            except Exception as wrong:
+                failed = failed or wrong
+        self._made.clear()
+        if failed is not None:
+            raise failed
 
     def __repr__(self) -> str:
         # The URL may hold a secret.

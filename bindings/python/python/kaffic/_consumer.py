@@ -289,7 +289,8 @@ class Consumer(Scope):
 
     def close(self, timeout: Timeout = None) -> None:
         """Ends it: commits what was handed out, if it commits by itself, and leaves its group. A
-        poll that waits in another thread raises :class:`kaffic.Closed`. Closing again does nothing.
+        poll that waits in another thread raises :class:`kaffic.Closed`. Closing again does nothing;
+        nor does it in a child of a fork, where it is the parent's.
 
         >>> import kaffic
         >>> client = kaffic.connect("memory://")
@@ -300,7 +301,7 @@ class Consumer(Scope):
         self._close(timeout, unfinished=False)
 
     def _close(self, timeout: Timeout, *, unfinished: bool) -> None:
-        if not self._closed:
+        if self._to_close():
             with self._closing():
                 self._inner.close(None, timeout, unfinished)
 

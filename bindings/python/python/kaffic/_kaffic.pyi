@@ -18,6 +18,7 @@ __all__ = [
     "Delivery",
     "Errands",
     "Mailbox",
+    "Pending",
     "Producer",
     "Record",
     "View",
@@ -34,7 +35,8 @@ _Commits: TypeAlias = Sequence[tuple[str, int, int, str | None]]
 
 @final
 class Record:
-    """A record to be produced. Everything is optional; a record may even be empty.
+    """A record to be produced. Everything is optional; a record may even be empty. It may be compared
+    and pickled.
 
     `value` and `key` are bytes, or whatever has a buffer; None is null, which is not the same as
     empty. `headers` are a mapping, or pairs where a name may come more than once. `timestamp` is
@@ -66,6 +68,7 @@ class Record:
     def partition(self) -> int | None: ...
     @property
     def sequence(self) -> int | None: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
@@ -128,8 +131,11 @@ class View: ...
 
 @final
 class Ack:
-    """Where a record went."""
+    """Where a record went. It may be compared, hashed and pickled."""
 
+    def __new__(
+        cls, partition: int, offset: int, timestamp: int, duplicate: bool = False
+    ) -> Ack: ...
     @property
     def partition(self) -> int:
         """The partition."""
@@ -142,6 +148,7 @@ class Ack:
     @property
     def duplicate(self) -> bool:
         """The producer's name had written this sequence before: it was not written again."""
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -159,7 +166,8 @@ class Delivery:
         """Whether it is acknowledged or has failed."""
     def add_done_callback(self, callback: Callable[[Delivery], object], /) -> None:
         """Has `callback` called with this when it is done, on a thread of the library's. Calls come one
-        at a time. What it raises is logged."""
+        at a time. What it raises is logged. Waits while 100,000 calls are outstanding in the
+        process, but on that thread."""
 
 @final
 class Deliveries:
@@ -167,8 +175,8 @@ class Deliveries:
 
     def __len__(self) -> int: ...
     def result(self, timeout: _Timeout = None) -> list[Ack]:
-        """Waits for all, in the order of the records. Raises the first failure, or
-        `KafficTimeout` after `timeout` seconds."""
+        """Waits for all, in the order of the records. Raises the first failure, which has all
+        `outcomes`, or `KafficTimeout` after `timeout` seconds."""
     def outcomes(self, timeout: _Timeout = None) -> list[Ack | KafficError]:
         """The same, with a failure where its record was."""
     def done(self) -> bool:
@@ -181,6 +189,10 @@ class Mailbox:
     def __new__(cls, call: Callable[..., object]) -> Mailbox: ...
     def take(self) -> list[tuple[Any, ...]]: ...
     def close(self) -> None: ...
+
+@final
+class Pending:
+    def done(self) -> None: ...
 
 def open_gate() -> None: ...
 def close_gate() -> None: ...
@@ -226,6 +238,7 @@ class Producer:
         timestamp: int | datetime | None,
         partition: int | None,
         sequence: int | None,
+        on_delivery: Callable[[Delivery], object] | None,
     ) -> Delivery: ...
     def send_soon(
         self,

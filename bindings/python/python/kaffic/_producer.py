@@ -67,8 +67,9 @@ class Producer(Scope):
         (or fails, with ``when_full="fail"``). The arguments are those of :class:`kaffic.Record`.
 
         ``on_delivery`` is called with the delivery when it is done, as by
-        :meth:`Delivery.add_done_callback`. What is wrong with the record is raised here; what goes
-        wrong later, by the delivery.
+        :meth:`Delivery.add_done_callback`; while 100,000 such calls are outstanding in the process,
+        this waits. What is wrong with the record is raised here; what goes wrong later, by the
+        delivery.
 
         >>> import kaffic
         >>> client = kaffic.connect("memory://")
@@ -78,10 +79,7 @@ class Producer(Scope):
         ...     print(delivery.result(timeout=10))
         Ack(partition=0, offset=0, timestamp=5, duplicate=False)
         """
-        delivery = self._inner.send(value, key, headers, timestamp, partition, sequence)
-        if on_delivery is not None:
-            delivery.add_done_callback(on_delivery)
-        return delivery
+        return self._inner.send(value, key, headers, timestamp, partition, sequence, on_delivery)
 
     def send_batch(self, records: Iterable[Record | Buffer | None]) -> Deliveries:
         """Puts many records into the buffer, each a :class:`kaffic.Record` or only a value: much
@@ -126,9 +124,12 @@ class Producer(Scope):
         return ack
 
     def flush(self, timeout: Timeout = None) -> None:
-        """Waits until everything sent so far is acknowledged or has failed, and raises the first
-        failure; :class:`kaffic.KafficTimeout` after ``timeout`` seconds, when the records are still
-        under way.
+        """Waits until everything sent so far is acknowledged or has failed, and until the callbacks
+        of it have been called (but where a callback calls this). Raises
+        :class:`kaffic.KafficTimeout` after ``timeout`` seconds, when the rest is still under way.
+
+        Raises the first failure of the records that were under way at the call. What had failed
+        before, and what ``send`` or ``send_batch`` refused, is told by its own delivery only.
 
         >>> import kaffic
         >>> client = kaffic.connect("memory://")
@@ -180,8 +181,9 @@ class Producer(Scope):
         return self._inner.epoch
 
     def close(self, timeout: Timeout = None) -> None:
-        """Sends what is in the buffer, waits for it, and refuses records from then on. Raises the
-        first failure of a record. Closing again does nothing.
+        """Sends what is in the buffer, waits for it as :meth:`flush` does, and refuses records from
+        then on. Raises what a flush would. Closing again does nothing; nor does it in a child of a
+        fork, where the records are the parent's.
 
         >>> import kaffic
         >>> client = kaffic.connect("memory://")
@@ -189,7 +191,7 @@ class Producer(Scope):
         >>> producer = client.producer("orders")
         >>> producer.close(timeout=10)
         """
-        if not self._closed:
+        if self._to_close():
             with self._closing():
                 self._inner.close(None, timeout)
 

@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from kaffic.errors import Closed, KafficTimeout
+from kaffic.errors import Closed, InCallback, KafficTimeout
 
 
 class Scope:
@@ -26,11 +26,15 @@ class Scope:
         """Whether it was closed."""
         return self._closed
 
+    def _to_close(self) -> bool:
+        # A child of a fork has none of its parent's to close.
+        return not self._closed and os.getpid() == self._process
+
     @contextmanager
     def _closing(self) -> Generator[None, None, None]:
         try:
             yield
-        except (KafficTimeout, CancelledError, KeyboardInterrupt):
+        except (KafficTimeout, CancelledError, KeyboardInterrupt, InCallback):
             # It may be closed again.
             raise
         except BaseException:
@@ -42,8 +46,7 @@ class Scope:
         return f"<{'closed ' if self._closed else ''}{self._what}>"
 
     def __del__(self) -> None:
-        # A child of a fork has none of its parent's to close.
-        if not getattr(self, "_closed", True) and os.getpid() == self._process:
+        if hasattr(self, "_process") and self._to_close():
             warnings.warn(f"unclosed {self._what}", ResourceWarning, source=self, stacklevel=2)
 
 

@@ -10,9 +10,10 @@ import atexit
 import logging
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from kaffic._kaffic import Errands, Mailbox, close_gate, log_to, open_gate
+from kaffic._kaffic import Errands, Mailbox, Pending, close_gate, log_to, open_gate
 from kaffic.errors import make
 
 #: How long the end of the program waits for what is being handed over.
@@ -32,7 +33,7 @@ def _mailbox(name: str) -> Mailbox:
     with _lock:
         if name in _running:
             return _running[name][0]
-        mailbox = Mailbox(_emit if name == "logs" else _tell)
+        mailbox = Mailbox(_CALLS[name])
         if _over:
             mailbox.close()
             return mailbox
@@ -44,17 +45,20 @@ def _mailbox(name: str) -> Mailbox:
 
 
 def _empty(mailbox: Mailbox) -> None:
-    while _call(mailbox.take()):
-        pass
+    while calls := mailbox.take():
+        for call, *args in calls:
+            try:
+                call(*args)
+            # Neither does sys.exit() end the thread that makes all calls.
+            except BaseException:
+                log.exception("a callback failed")
 
 
-def _call(calls: list[tuple[Any, ...]]) -> bool:
-    for call, *args in calls:
-        try:
-            call(*args)
-        except Exception:
-            log.exception("a callback failed")
-    return bool(calls)
+def _deliver(callback: Callable[[Any], object], delivery: Any, pending: Pending) -> None:
+    try:
+        callback(delivery)
+    finally:
+        pending.done()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, errands: Errands) -> None:
@@ -66,7 +70,17 @@ def _tell(loop: asyncio.AbstractEventLoop, errands: Errands) -> None:
 
 
 def _come(errands: Errands) -> None:
-    _call(errands.take())
+    """On the loop: what ends programs ends it, once all have been told."""
+    ended: BaseException | None = None
+    for call, *args in errands.take():
+        try:
+            call(*args)
+        except Exception:
+            log.exception("a callback failed")
+        except BaseException as error:
+            ended = ended or error
+    if ended is not None:
+        raise ended
 
 
 _Parts = tuple[str, str, bool, bool, int | None, int | None]
@@ -106,6 +120,13 @@ def logs() -> None:
 def _emit(level: int, target: str, text: str) -> None:
     name = target.replace("kaffic_core", "kaffic").replace("::", ".")
     logging.getLogger(name).log(level, "%s", text)
+
+
+_CALLS: dict[str, Callable[..., object]] = {
+    "results": _tell,
+    "deliveries": _deliver,
+    "logs": _emit,
+}
 
 
 def _end() -> None:

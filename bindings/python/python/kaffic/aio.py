@@ -141,7 +141,7 @@ class Producer(Scope):
         called with the future when it is done.
 
         While the buffer is full, records wait outside it, 64 MiB of them; beyond that the future
-        fails with :class:`kaffic.QueueFull`.
+        fails with :class:`kaffic.QueueFull`. With ``when_full="fail"`` it does so at once.
         """
         sent = self._inner.send_soon(
             self._bridge, value, key, headers, timestamp, partition, sequence
@@ -151,8 +151,9 @@ class Producer(Scope):
         return sent
 
     def send_batch(self, records: Iterable[Record | Buffer | None]) -> asyncio.Future[list[Ack]]:
-        """Sends many records, and returns a future of their acknowledgements in order; it fails with
-        the first failure. Much faster than one by one."""
+        """Sends many records, and returns a future of their acknowledgements in order. Much faster
+        than one by one. It fails with the first failure once all are done; the exception has as
+        ``outcomes`` what became of each, an acknowledgement or a failure."""
         return self._inner.send_batch_soon(self._bridge, records)
 
     async def append(
@@ -194,7 +195,7 @@ class Producer(Scope):
 
     async def close(self, timeout: Timeout = None) -> None:
         """As :meth:`kaffic.Producer.close`."""
-        if not self._closed:
+        if self._to_close():
             with self._closing():
                 await self._inner.close(self._bridge, timeout)
 
@@ -340,7 +341,7 @@ class Consumer(Scope):
         await self._close(timeout, unfinished=False)
 
     async def _close(self, timeout: Timeout, *, unfinished: bool) -> None:
-        if not self._closed:
+        if self._to_close():
             with self._closing():
                 await self._inner.close(self._bridge, timeout, unfinished)
 
@@ -502,12 +503,7 @@ class Client:
 
     async def close(self) -> None:
         """As :meth:`kaffic.Client.close`."""
-        self._closed = True
-        closing = [made.close() for made in self._made]
-        self._made.clear()
-        for outcome in await asyncio.gather(*closing, return_exceptions=True):
-            if outcome is not None:
-                raise outcome
+        await self.__aexit__(None, None, None)
 
     def _open(self) -> _kaffic.Client:
         if self._closed:
@@ -527,7 +523,14 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close()
+        self._closed = True
+        closing = [made.__aexit__(kind, error, trace) for made in self._made]
+        outcomes = await asyncio.gather(*closing, return_exceptions=True)
+        # Until here it may be cancelled, and closed again.
+        self._made.clear()
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     def __repr__(self) -> str:
         # The URL may hold a secret.

@@ -11,6 +11,11 @@ TOPIC_NOT_FOUND False
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kaffic._kaffic import Ack
+
 
 class KafficError(Exception):
     """A call failed; the message says what happened, to which topic or object, and what to do."""
@@ -25,9 +30,12 @@ class KafficError(Exception):
     earliest: int | None = None
     #: For :class:`OffsetOutOfRange` and :class:`ConditionFailed`: the offset that the next record gets.
     tail: int | None = None
+    #: Where records were sent together: what became of each, in their order.
+    outcomes: list[Ack | KafficError] | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return again, (type(self), self.args, self.__dict__)
+        # The fields apart: among the outcomes is the exception itself.
+        return again, (type(self), self.args), self.__dict__
 
 
 class InvalidArgument(KafficError, ValueError):
@@ -175,15 +183,11 @@ def make(
     return error
 
 
-def again(
-    kind: type[KafficError], args: tuple[object, ...], fields: dict[str, object]
-) -> KafficError:
-    """For ``pickle``: the exception as it was.
+def again(kind: type[KafficError], args: tuple[object, ...]) -> KafficError:
+    """For ``pickle``: the exception, without its fields.
 
     >>> import pickle, kaffic.errors
     >>> pickle.loads(pickle.dumps(kaffic.errors.make("FENCED", "gone"))).status
     'FENCED'
     """
-    error = kind(*args)
-    error.__dict__.update(fields)
-    return error
+    return kind(*args)
