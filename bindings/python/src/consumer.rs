@@ -202,11 +202,10 @@ impl Consumer {
         &self,
         py: Python<'py>,
         bridge: &Bound<'py, Bridge>,
-        max_records: usize,
         timeout: Option<&Object<'py>>,
     ) -> PyResult<Object<'py>> {
         let (reader, wait) = (self.reader(py)?, limit(timeout)?);
-        let work = async move { reader.ready(max_records, wait).await?.ok_or_else(woken) };
+        let work = async move { reader.ready(wait).await?.ok_or_else(woken) };
         Call { py, bridge: Some(bridge), limit: None, what: "a poll" }.run(work, yes)
     }
 
@@ -328,16 +327,12 @@ impl Consumer {
         unfinished: bool,
     ) -> PyResult<Object<'py>> {
         let (reader, limit) = (self.reader(py)?, limit(timeout)?);
-        let handed = Arc::clone(&self.handed);
         if unfinished {
-            handed.leave();
+            self.handed.leave();
         }
-        handed.done();
-        let work = async move {
-            // Closing matters more than where the next one goes on.
-            let rewound = handed.rewind(&reader).await;
-            reader.close().await.and(rewound)
-        };
+        self.handed.done();
+        let processed = self.handed.first();
+        let work = async move { reader.close_at(processed).await };
         let told = self.told.clone();
         let convert = |py: Python<'_>, ()| {
             told.inspect(|told| told.forget());

@@ -4,7 +4,7 @@
 use kaffic_bindings::Status;
 use kaffic_bindings::failure::Result;
 use kaffic_bindings::reader::Reader;
-use kaffic_core::{ConsumerRecord, OffsetCommit, Start};
+use kaffic_core::{ConsumerRecord, OffsetCommit, PartitionPosition, Start};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -78,6 +78,16 @@ impl Handed {
     /// The program leaves: what it is not done with now, it will never be.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Release);
+    }
+
+    /// What the program is not done with begins here.
+    pub(crate) fn first(&self) -> Vec<PartitionPosition> {
+        let first = |at: &Place| PartitionPosition {
+            topic: Arc::clone(&at.topic),
+            partition: at.partition,
+            offset: at.first,
+        };
+        self.places().iter().map(first).collect()
     }
 
     /// Goes back to what the program is not done with, in the partitions that the consumer still has.

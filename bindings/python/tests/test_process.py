@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -88,7 +88,16 @@ def busy(client: kaffic.Client) -> kaffic.Consumer:
     return consumer
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Whoever runs the tests in the background of a shell has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_ctrl_c_ends_every_wait(client: kaffic.Client, wait: str) -> None:
     client.create_topic("t")

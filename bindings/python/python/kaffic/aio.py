@@ -282,7 +282,7 @@ class Consumer(Scope):
                 self._taken += len(records)
                 return records
             left = None if deadline is None else max(0.0, deadline - loop.time())
-            if not await self._inner.ready(self._bridge, max_records, left):
+            if not await self._inner.ready(self._bridge, left):
                 return []
 
     def wakeup(self) -> None:
