@@ -2,7 +2,6 @@
 
 use crate::app::{App, Shared};
 use crate::client_metrics::ClientMetrics;
-use crate::produce::Produced;
 use crate::reader::size;
 use crate::runtime::now;
 use axum::extract::{MatchedPath, Request, State};
@@ -58,8 +57,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn produced(&self, produced: &Produced) {
-        self.produced.inc_by(produced.count);
+    pub(crate) fn produced(&self, records: u64) {
+        self.produced.inc_by(records);
     }
 
     pub(crate) fn fetched(&self, records: &[ConsumerRecord]) {
@@ -74,7 +73,7 @@ impl Metrics {
             "From a request's head to its answer's",
             self.seconds.clone(),
         );
-        registry.register("records_produced", "Records that were stored", self.produced.clone());
+        registry.register("records_produced", "Records that were written", self.produced.clone());
         registry.register("records_read", "Records that were given", self.read_records.clone());
         registry.register("read_bytes", "Their keys, values, headers", self.read_bytes.clone());
     }
@@ -142,6 +141,9 @@ fn gauges(app: &App, registry: &mut Registry) {
     set("members", "Members of groups that are hosted", app.members.len());
     set("body_bytes", "Bytes of bodies that are held", {
         limits.bodies_bytes - app.bodies.available_permits()
+    });
+    set("answer_bytes", "Bytes of long answers that are not taken yet", {
+        limits.answers_bytes - app.answers.available_permits()
     });
     if let Some(bytes) = resident() {
         set("resident_memory_bytes", "Memory of the process", bytes);
