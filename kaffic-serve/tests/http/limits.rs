@@ -122,6 +122,14 @@ async fn requests_have_a_number() {
     let refused = server.request(Method::GET, "/v1/topics").send().await.unwrap();
     assert_eq!(refused.headers()["retry-after"], "1");
     assert_eq!(server.get("/healthz").await.0, 200, "which always answers");
+    assert_eq!(server.get("/metrics").await.0, 200, "which is wanted then most of all");
+    // What may last has room of its own, however it is written; and nothing else has.
+    let lines = server.request(Method::POST, RECORDS).body("{}\n");
+    assert_eq!(answer(lines.header("content-type", "application/x-ndjson")).await.0, 200);
+    let fetch = "/v1/topics/t/partitions/0/records";
+    assert_eq!(server.get(&format!("{fetch}?w%61it_ms=1")).await.0, 200);
+    fails(&server.get(&format!("{fetch}?wait_ms=0")).await, 503, "busy");
+    fails(&server.get("/v1/topics/t/offsets?wait_ms=1").await, 503, "busy");
     drop(stuck);
     while server.get("/v1/topics").await.0 != 200 {}
 }
@@ -150,6 +158,78 @@ async fn answers_have_a_size_together() {
     let member = format!("/v1/groups/g/members/{}/records", joined["id"].as_str().unwrap());
     fails(&server.get(&format!("{member}?wait_ms=20000")).await, 503, "busy");
     server.stop().await;
+}
+
+/// Asks for a stream, and reads nothing of it.
+async fn unread(server: &Served, query: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("GET /v1/topics/t/stream?{query} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn streams_count_as_answers() {
+    let server = Served::with(Limits { answers_bytes: 200_000, ..Limits::default() }).await;
+    server.topic("t", 1).await;
+    let long = "x".repeat(150_000);
+    for _ in 0..10 {
+        server.store("t", &[long.as_str(); 10]).await;
+    }
+    let stuck = unread(&server, "from=earliest").await;
+    let held = async || {
+        let (_, metrics) = server.get("/metrics").await;
+        !metrics.as_str().unwrap().contains("kaffic_answer_bytes 0\n")
+    };
+    while !held().await {}
+    // Whoever takes its own gets all of it, as soon as there is room.
+    drop(stuck);
+    let mut other = server.request(Method::GET, "/v1/topics/t/stream?from=earliest");
+    other = other.header("last-event-id", "0:90");
+    let mut other = other.send().await.unwrap();
+    let mut taken = 0;
+    while taken < 10 * long.len() {
+        taken += other.chunk().await.unwrap().unwrap().len();
+    }
+    drop(other);
+    while held().await {}
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_in_nobodys_way() {
+    let server = Served::start().await;
+    server.topic("t", 100).await;
+    let value = "x".repeat(8000);
+    for partition in 0..100 {
+        let records = vec![json!({ "value": value }); 32];
+        let some = json!({ "records": records, "partition": partition });
+        assert_eq!(server.post(RECORDS, some).await.0, 200);
+    }
+    let _stuck = unread(&server, "from=earliest").await;
+    // Until what the sockets hold is full, and the server can't go on.
+    let read = async || {
+        let (_, metrics) = server.get("/metrics").await;
+        let text = metrics.as_str().unwrap().to_owned();
+        let line = text.lines().find(|line| line.starts_with("kaffic_records_read_total")).unwrap();
+        line.split_once(' ').unwrap().1.to_owned()
+    };
+    let mut before = String::new();
+    loop {
+        let now = read().await;
+        if now == before && now != "0" {
+            break;
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let fetches = (0..100).map(|partition| {
+        let path = format!("/v1/topics/t/partitions/{partition}/records?max_records=1");
+        let server = &server;
+        async move { assert_eq!(server.values(&path).await.len(), 1) }
+    });
+    let all =
+        tokio::time::timeout(Duration::from_secs(60), futures_util::future::join_all(fetches));
+    all.await.expect("they are not answered");
 }
 
 #[tokio::test]
