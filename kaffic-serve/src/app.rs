@@ -58,7 +58,7 @@ impl App {
             producers: Producers::new(client.clone(), limits),
             tails: Tails::default(),
             parked: Parked::default(),
-            members: Members::new(limits.members),
+            members: Members::new(limits),
             metrics: Metrics::default(),
             ready: Ready::default(),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
@@ -95,14 +95,27 @@ impl App {
         })
     }
 
-    /// Looks after what lasts longer than a request, for ever.
+    /// Looks after what lasts longer than a request, for ever. What hangs keeps nothing else up.
     pub(crate) async fn sweep(&self) {
-        loop {
-            sleep(SWEEP).await;
-            self.parked.sweep();
-            self.members.sweep().await;
-            self.producers.sweep().await;
-        }
+        let parked = async {
+            loop {
+                sleep(SWEEP).await;
+                self.parked.sweep();
+            }
+        };
+        let members = async {
+            loop {
+                sleep(SWEEP).await;
+                self.members.sweep().await;
+            }
+        };
+        let producers = async {
+            loop {
+                sleep(SWEEP).await;
+                self.producers.sweep().await;
+            }
+        };
+        tokio::join!(parked, members, producers);
     }
 
     /// A place for a stream, or for a fetch that waits.

@@ -105,8 +105,7 @@ impl Server {
             tracing::warn!(?drain_timeout, "requests were cut off that had not finished");
         }
         sweeping.abort();
-        app.members.close().await;
-        app.producers.close().await;
+        tokio::join!(app.members.close(), app.producers.close());
     }
 }
 

@@ -117,8 +117,11 @@ await page.getByText(/now 116/).waitFor();
 const member = await api('v1/groups/billing/members', { topics: ['orders'] });
 await page.getByRole('region', { name: 'Members' }).getByText(member.name).waitFor();
 const path = `v1/groups/billing/members/${member.id}`;
-while ((await api(`${path}/records?max_records=40&wait_ms=1000`, null, 'GET')).records.length) {
-  await api(`${path}/commits`, {});
+for (let after = 0; ;) {
+  const { records, next } = await api(`${path}/records?max_records=40&wait_ms=1000&after=${after}`, null, 'GET');
+  if (!records.length) break;
+  after = next;
+  await api(`${path}/commits`, { after });
   await page.waitForTimeout(700);
 }
 await page.getByText(/now 0/).waitFor();
