@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::health::Ready;
+use crate::lag::Rounds;
 use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::parked::Parked;
@@ -32,6 +33,7 @@ pub(crate) struct App {
     pub(crate) members: Members,
     pub(crate) metrics: Metrics,
     pub(crate) ready: Ready,
+    pub(crate) lag: Rounds,
     /// Room for the bytes of bodies.
     pub(crate) bodies: Arc<Semaphore>,
     /// Room for the bytes of answers.
@@ -61,6 +63,7 @@ impl App {
             members: Members::new(limits),
             metrics: Metrics::default(),
             ready: Ready::default(),
+            lag: Rounds::default(),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
             answers: Arc::new(Semaphore::new(limits.answers_bytes)),
             reading: Semaphore::new(READING),

@@ -1,7 +1,7 @@
 //! What is counted, as Prometheus reads it.
 
 use crate::app::{App, Shared};
-use crate::client_metrics::ClientMetrics;
+use crate::client_metrics::{ClientMetrics, FRESH};
 use crate::reader::size;
 use crate::runtime::now;
 use axum::extract::{MatchedPath, Request, State};
@@ -114,6 +114,7 @@ fn name(method: &axum::http::Method) -> &'static str {
     crate::problem::Problem,
 ))]
 pub(crate) async fn metrics(State(app): Shared) -> impl IntoResponse {
+    app.lag.begin(&app);
     let mut registry = Registry::with_prefix("kaffic");
     app.metrics.register(&mut registry);
     gauges(&app, &mut registry);
@@ -148,7 +149,8 @@ fn gauges(app: &App, registry: &mut Registry) {
     if let Some(bytes) = resident() {
         set("resident_memory_bytes", "Memory of the process", bytes);
     }
-    registry.register_collector(Box::new(ClientMetrics(app.client.metrics())));
+    let fresh = app.config.lag_every.map_or(FRESH, |every| FRESH.max(2 * every));
+    registry.register_collector(Box::new(ClientMetrics { of: app.client.metrics(), fresh }));
 }
 
 /// The memory that the process has, where the system says so.

@@ -1,7 +1,7 @@
 //! Groups, from outside and with members that live on the server.
 
 use crate::support::{Served, answer, fails, values};
-use kaffic_serve::Limits;
+use kaffic_serve::{Config, Limits};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -48,6 +48,28 @@ async fn a_member_reads_commits_and_leaves() {
     server.post(&format!("{member}/commits"), json!({ "offsets": [offset] })).await;
     assert_eq!(lag(&server).await, 0);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn lag_is_asked_for_when_somebody_looks() {
+    let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    let lag_every = Some(std::time::Duration::from_millis(1));
+    let server = Served::on(client, Config { lag_every, ..Config::default() }).await;
+    server.topic("t", 1).await;
+    server.store("t", &["a", "b", "c"]).await;
+    let commit = json!({ "offsets": [{ "topic": "t", "partition": 0, "offset": 1 }] });
+    for group in ["g", "h"] {
+        let (status, _) = server.post(&format!("/v1/groups/{group}/commits"), commit.clone()).await;
+        assert_eq!(status, 200);
+    }
+    // An answer has what is known; the question goes on behind it.
+    let shown = async |group: &str| {
+        let (_, metrics) = server.get("/metrics").await;
+        let line =
+            format!("kaffic_consumer_lag{{group=\"{group}\",topic=\"t\",partition=\"0\"}} 2\n");
+        metrics.as_str().unwrap().contains(&line)
+    };
+    while !(shown("g").await && shown("h").await) {}
 }
 
 #[tokio::test]
