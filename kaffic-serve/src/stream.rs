@@ -32,7 +32,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 #[utoipa::path(get, path = "/v1/topics/{topic}/stream", tag = "records",
     params(("topic" = Name, Path, description = "The topic's name."), StreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event.",
-            pattern = "^[0-9]{1,4}:[0-9]{1,15}$")), responses(
+            pattern = "^[0-9]{1,4}:[0-9]{1,15}(,[0-9]{1,4}:[0-9]{1,15}){0,99}$")), responses(
     (status = 200, description = "The records, for ever.", body = String,
         content_type = "text/event-stream"),
     Problem,
