@@ -22,6 +22,9 @@ const READING: usize = 64;
 /// Readers that go on where they were without looking for the place again.
 const AHEAD: usize = 128;
 
+/// For how long those who read may take a topic as it was described.
+const KNOWN: Duration = Duration::from_secs(1);
+
 /// What all handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -56,6 +59,7 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(client: Kaffic, config: Config) -> Arc<Self> {
         let limits = &config.limits;
+        let client = client.knowing_topics(KNOWN);
         Arc::new(Self {
             producers: Producers::new(client.clone(), limits),
             tails: Tails::default(),
