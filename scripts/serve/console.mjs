@@ -132,6 +132,7 @@ await page.getByText('The group has no members.').waitFor();
 console.log('the list of topics');
 await api('v1/topics', { name: 'audit', retention_ms: 604800000, compression: 'zstd' });
 await page.getByRole('link', { name: 'Topics' }).click();
+await page.getByLabel('Count records').check();
 await page.getByRole('cell', { name: '122', exact: true }).waitFor();
 await picture('topics');
 
