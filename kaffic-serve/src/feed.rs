@@ -32,7 +32,9 @@ const WAIT: Duration = Duration::from_secs(3600);
 pub(crate) struct StreamQuery {
     /// `latest` (the default), `earliest`, `offset:N`, `last:N` or `time:RFC3339` (in UTC; or Unix
     /// milliseconds): in each partition.
-    #[param(pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$")]
+    #[param(
+        pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$"
+    )]
     from: Option<String>,
     /// Only these partitions: `0,3,7`. All by default, up to 100.
     #[param(pattern = "^[0-9]{1,4}(,[0-9]{1,4}){0,99}$")]

@@ -47,7 +47,9 @@ pub(crate) struct NewMember {
     name: Option<String>,
     /// Where to begin in partitions in which nothing is committed: `earliest` by default.
     #[serde(default)]
-    #[schema(pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$")]
+    #[schema(
+        pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$"
+    )]
     from: Option<String>,
     /// After how long without a request the member leaves: 5 minutes by default.
     #[serde(default)]

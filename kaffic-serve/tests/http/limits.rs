@@ -259,6 +259,17 @@ async fn lines_wait_for_room() {
 }
 
 #[tokio::test]
+async fn a_long_line_takes_its_room_once() {
+    let (body_bytes, bodies_bytes) = (200_000, 200_000);
+    let server = Served::with(Limits { body_bytes, bodies_bytes, ..Limits::default() }).await;
+    server.topic("t", 1).await;
+    let lines = format!("{{\"value\":\"{}\"}}\n", "x".repeat(180_000));
+    let lines = server.request(Method::POST, RECORDS).body(lines);
+    let (status, stored) = answer(lines.header("content-type", "application/x-ndjson")).await;
+    assert_eq!((status.as_u16(), &stored["count"]), (200, &json!(1)), "{stored}");
+}
+
+#[tokio::test]
 async fn more_readers_than_may_keep_what_they_fetched() {
     let server = Served::on_disk().await;
     server.topic("t", 1).await;
