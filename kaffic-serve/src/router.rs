@@ -133,7 +133,8 @@ async fn admit(
 fn waits(request: &Request) -> bool {
     let parameters = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
     parameters.is_ok_and(|Query(all)| {
-        all.iter().any(|(name, value)| name == "wait_ms" && value.trim_start_matches('0') != "")
+        all.iter()
+            .any(|(name, value)| name == "wait_ms" && !value.trim_start_matches('0').is_empty())
     })
 }
 
