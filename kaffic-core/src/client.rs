@@ -2,7 +2,7 @@
 
 use crate::compact::{self, CompactionReport};
 use crate::consumer::ConsumerBuilder;
-use crate::context::Context;
+use crate::context::{Context, KnownTopics};
 use crate::doctor::{self, DoctorReport};
 use crate::env::{Env, SystemEnv};
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::trim::{self, Trim};
 use crate::verify::{self, VerifyReport};
 use object_store::ObjectStore;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A client of one store. Cheap to clone, and safe to use from many tasks and threads at once;
 /// everything that comes from it keeps it alive.
@@ -51,6 +52,27 @@ impl Kaffic {
     /// A client to be configured first.
     pub fn builder() -> KafficBuilder {
         KafficBuilder::default()
+    }
+
+    /// This client, but for those who read again and again: consumers without a group, and
+    /// [`offsets`](Self::offsets), may take a topic as it was described up to `keep` ago, which saves
+    /// a question to the store. What this client itself changes it sees at once.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use std::time::Duration;
+    /// # let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    /// let client = client.knowing_topics(Duration::from_secs(1));
+    /// # client.topics().create("t", Default::default()).await.unwrap();
+    /// assert_eq!(client.offsets("t").latest(0).await.unwrap(), 0);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn knowing_topics(&self, keep: Duration) -> Self {
+        let Context { store, env, compactor, .. } = &*self.context;
+        let (store, env, compactor) = (store.clone(), Arc::clone(env), Arc::clone(compactor));
+        let known = KnownTopics::keeping(keep);
+        Self { context: Arc::new(Context { store, env, compactor, known }) }
     }
 
     /// The topics of the store: create, list, describe, delete.
@@ -321,7 +343,8 @@ impl KafficBuilder {
         };
         let store = Store::new(store, &prefix, Arc::clone(&env))?.with_options(&self.options)?;
         let compactor = Arc::new(Compactor::new(self.segment_bytes));
-        Ok(Kaffic { context: Arc::new(Context { store, env, compactor }) })
+        let known = KnownTopics::default();
+        Ok(Kaffic { context: Arc::new(Context { store, env, compactor, known }) })
     }
 }
 
@@ -337,6 +360,7 @@ impl KafficBuilder {
 /// let offsets = client.offsets("t");
 /// assert_eq!(offsets.earliest(0).await.unwrap(), 0);
 /// assert_eq!(offsets.latest(0).await.unwrap(), 2);
+/// assert_eq!(offsets.range(0).await.unwrap(), (0, 2));
 /// assert_eq!(offsets.at(0, 101).await.unwrap(), 1);
 /// # });
 /// ```
@@ -348,7 +372,8 @@ pub struct Offsets {
 
 impl Offsets {
     async fn log(&self, partition: u32) -> Result<Arc<Log>> {
-        let topic = Topics::new(Arc::clone(&self.context)).describe(&self.topic).await?;
+        let topics = Topics::new(Arc::clone(&self.context));
+        let topic = topics.describe_to_read(&self.topic).await?;
         topic.check_partition(partition)?;
         Ok(topic.log(&self.context, partition))
     }
@@ -363,6 +388,14 @@ impl Offsets {
     /// The tail: the offset that the next record will get.
     pub async fn latest(&self, partition: u32) -> Result<i64> {
         self.log(partition).await?.tail_offset().await
+    }
+
+    /// The earliest and the latest offset, by one look.
+    pub async fn range(&self, partition: u32) -> Result<(i64, i64)> {
+        let log = self.log(partition).await?;
+        let tail = log.find_tail().await?;
+        let earliest = log.earliest(tail.as_ref()).await?.offset;
+        Ok((earliest, tail.map_or(0, |tail| tail.next_offset)))
     }
 
     /// The offset of the first record with a timestamp at or after `unix_ms`; the tail if none.

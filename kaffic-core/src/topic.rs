@@ -361,6 +361,7 @@ impl Topics {
                 nonce: self.nonce(),
             };
             if catalog::append(store, name, last.map(|link| link.version), &stored).await? {
+                self.context.known.forget(name);
                 return Ok(TopicDescription::new(name, &stored));
             }
         }
@@ -399,6 +400,7 @@ impl Topics {
                 || stored.min_expiry_ms != last.value.min_expiry_ms;
             stored.nonce = self.nonce();
             if !changes || catalog::append(store, name, Some(last.version), &stored).await? {
+                self.context.known.forget(name);
                 return Ok(TopicDescription::new(name, &stored));
             }
         }
@@ -440,9 +442,19 @@ impl Topics {
         self.find(name).await?.ok_or_else(|| not_found(name))
     }
 
+    /// The topic, perhaps as it was a moment ago: for those who only read.
+    pub(crate) async fn describe_to_read(&self, name: &str) -> Result<TopicDescription> {
+        match self.context.known.get(name, self.context.env.monotonic()) {
+            Some(stored) => Ok(TopicDescription::new(name, &stored)),
+            None => self.describe(name).await,
+        }
+    }
+
     async fn find(&self, name: &str) -> Result<Option<TopicDescription>> {
+        let asked = self.context.env.monotonic();
         let newest = catalog::newest(&self.context.store, name).await?;
         let there = newest.filter(|link| !link.value.deleted);
+        self.context.known.learn(name, asked, there.as_ref().map(|link| &link.value));
         Ok(there.map(|link| TopicDescription::new(name, &link.value)))
     }
 
@@ -466,6 +478,7 @@ impl Topics {
                 break stored;
             }
         };
+        self.context.known.forget(name);
         store.meter().forget_lags(|_, topic| topic == name);
         let mut deletion = Deletion::default();
         let now = store.now().await?;

@@ -287,3 +287,32 @@ async fn endless(slots: u64) -> Kaffic {
     let builder = Kaffic::builder().store(Arc::new(Endless::new(slots)), "").env(lab.env());
     within(builder.connect()).await.expect("connects")
 }
+
+/// Who reads again and again may ask for a topic's description now and then only.
+#[tokio::test]
+async fn a_topic_that_is_known_is_not_asked_for_again() {
+    let plain = Kaffic::connect("memory://").await.unwrap();
+    let knowing = plain.knowing_topics(Duration::from_secs(3600));
+    let topics = knowing.topics();
+    topics.create("t", TopicConfig::new()).await.unwrap();
+    let cost = async |client: &Kaffic| {
+        let before = client.request_counts();
+        assert_eq!(client.offsets("t").range(0).await.unwrap(), (0, 0));
+        let spent = client.request_counts().since(before);
+        (spent.gets, spent.lists)
+    };
+    let (gets, lists) = cost(&plain).await;
+    assert_eq!(cost(&plain).await, (gets, lists));
+    assert_eq!(cost(&knowing).await, (gets, lists));
+    assert_eq!(cost(&knowing).await, (gets - 1, lists - 1));
+    // What it changes itself it sees at once.
+    let change = kaffic_core::TopicChange::new().max_record_bytes(Some(10));
+    topics.alter("t", change).await.unwrap();
+    assert_eq!(cost(&knowing).await, (gets, lists));
+    topics.delete("t").await.unwrap();
+    let error = knowing.offsets("t").range(0).await.unwrap_err();
+    assert_eq!(error.kind(), kaffic_core::ErrorKind::TopicNotFound);
+    // A topic that is not there is never taken as known.
+    plain.topics().create("t", TopicConfig::new()).await.unwrap();
+    cost(&knowing).await;
+}

@@ -3,16 +3,18 @@
 
 use crate::app::App;
 use crate::problem::{Problem, Result};
+use crate::reader::size;
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use kaffic_core::ConsumerRecord;
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Shorter answers are not counted.
-const SHORT: usize = 64 << 10;
+pub(crate) const SHORT: usize = 64 << 10;
 
 /// The bytes of an answer, and the room that they take until the last of them is sent.
 struct Counted {
@@ -39,8 +41,31 @@ pub(crate) fn json(app: &App, shape: &impl Serialize) -> Result<Response> {
             let room = room.map_err(|_| {
                 Problem::busy("too many answers wait to be taken; try again later, or ask for less")
             })?;
-            Bytes::from_owner(Counted { bytes, _room: room })
+            counted(bytes, Some(room))
         }
     };
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from(bytes)).into_response())
+}
+
+/// Bytes that keep as much of the room as they take, until they are sent.
+pub(crate) fn counted(bytes: Vec<u8>, room: Option<OwnedSemaphorePermit>) -> Bytes {
+    let Some(mut room) = room else { return bytes.into() };
+    let spare = room.num_permits().saturating_sub(bytes.len());
+    drop(room.split(spare));
+    Bytes::from_owner(Counted { bytes, _room: room })
+}
+
+/// How long a record may become as JSON.
+pub(crate) fn longest(record: &ConsumerRecord) -> usize {
+    // One byte may be six: \u0000.
+    6 * size(record) + 64 * (record.headers.len() + 4)
+}
+
+/// Room for a record as JSON in a stream, if it may need any. A stream waits for that.
+pub(crate) async fn room(app: &App, record: &ConsumerRecord) -> Option<OwnedSemaphorePermit> {
+    let bytes = longest(record).min(app.config.limits.answers_bytes);
+    match bytes > SHORT {
+        true => Arc::clone(&app.answers).acquire_many_owned(bytes as u32).await.ok(),
+        false => None,
+    }
 }

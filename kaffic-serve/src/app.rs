@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::health::Ready;
+use crate::lag::Rounds;
 use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::parked::Parked;
@@ -21,6 +22,9 @@ const READING: usize = 64;
 /// Readers that go on where they were without looking for the place again.
 const AHEAD: usize = 128;
 
+/// For how long those who read may take a topic as it was described.
+const KNOWN: Duration = Duration::from_secs(1);
+
 /// What all handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -32,6 +36,7 @@ pub(crate) struct App {
     pub(crate) members: Members,
     pub(crate) metrics: Metrics,
     pub(crate) ready: Ready,
+    pub(crate) lag: Rounds,
     /// Room for the bytes of bodies.
     pub(crate) bodies: Arc<Semaphore>,
     /// Room for the bytes of answers.
@@ -54,13 +59,15 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(client: Kaffic, config: Config) -> Arc<Self> {
         let limits = &config.limits;
+        let client = client.knowing_topics(KNOWN);
         Arc::new(Self {
             producers: Producers::new(client.clone(), limits),
             tails: Tails::default(),
             parked: Parked::default(),
-            members: Members::new(limits.members),
+            members: Members::new(limits),
             metrics: Metrics::default(),
             ready: Ready::default(),
+            lag: Rounds::default(),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
             answers: Arc::new(Semaphore::new(limits.answers_bytes)),
             reading: Semaphore::new(READING),
@@ -95,14 +102,27 @@ impl App {
         })
     }
 
-    /// Looks after what lasts longer than a request, for ever.
+    /// Looks after what lasts longer than a request, for ever. What hangs keeps nothing else up.
     pub(crate) async fn sweep(&self) {
-        loop {
-            sleep(SWEEP).await;
-            self.parked.sweep();
-            self.members.sweep().await;
-            self.producers.sweep().await;
-        }
+        let parked = async {
+            loop {
+                sleep(SWEEP).await;
+                self.parked.sweep();
+            }
+        };
+        let members = async {
+            loop {
+                sleep(SWEEP).await;
+                self.members.sweep().await;
+            }
+        };
+        let producers = async {
+            loop {
+                sleep(SWEEP).await;
+                self.producers.sweep().await;
+            }
+        };
+        tokio::join!(parked, members, producers);
     }
 
     /// A place for a stream, or for a fetch that waits.

@@ -7,8 +7,8 @@ use prometheus_client::metrics::MetricType;
 use std::fmt::Error;
 use std::time::Duration;
 
-/// Lag that was asked for longer ago says nothing any more.
-const FRESH: Duration = Duration::from_secs(120);
+/// Lag that was asked for longer ago says nothing any more, unless it is asked for less often.
+pub(crate) const FRESH: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
@@ -24,11 +24,15 @@ struct Reader {
 
 /// What a client had done at one moment.
 #[derive(Debug)]
-pub(crate) struct ClientMetrics(pub(crate) Metrics);
+pub(crate) struct ClientMetrics {
+    pub(crate) of: Metrics,
+    /// How old a lag may be.
+    pub(crate) fresh: Duration,
+}
 
 impl Collector for ClientMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
-        let Metrics { storage, producer, consumer, .. } = &self.0;
+        let Metrics { storage, producer, consumer, .. } = &self.of;
         let requests = [
             ("put", &storage.put),
             ("get", &storage.get),
@@ -68,9 +72,9 @@ impl Collector for ClientMetrics {
         ] {
             count(encoder.encode_descriptor(name, help, None, MetricType::Counter)?, value)?;
         }
-        let help = "How far groups were behind when somebody asked in the last two minutes";
+        let help = "How far groups were behind when that was last asked for";
         let mut lags = encoder.encode_descriptor("consumer_lag", help, None, MetricType::Gauge)?;
-        for lag in consumer.lag.iter().filter(|lag| lag.age <= FRESH) {
+        for lag in consumer.lag.iter().filter(|lag| lag.age <= self.fresh) {
             let Some(group) = &lag.group else { continue };
             let (group, topic) = (group.to_string(), lag.topic.to_string());
             let reader = Reader { group, topic, partition: lag.partition };

@@ -1,8 +1,15 @@
 //! What a server is told, and its bounds. Everything that clients can make grow has one.
 
+use crate::object;
+use crate::server::ServerError;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// What hyper needs for a head.
+const LEAST_HEAD: usize = 8 << 10;
+/// A timeout that is longer is a mistake.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How a server runs.
 ///
@@ -21,6 +28,9 @@ pub struct Config {
     pub token: Option<String>,
     /// The bounds.
     pub limits: Limits,
+    /// How often all groups' lag is asked for at most, when somebody asks for the metrics; never by
+    /// default.
+    pub lag_every: Option<Duration>,
 }
 
 impl Default for Config {
@@ -30,6 +40,7 @@ impl Default for Config {
             tls: None,
             token: None,
             limits: Limits::default(),
+            lag_every: None,
         }
     }
 }
@@ -42,6 +53,7 @@ impl std::fmt::Debug for Config {
             .field("tls", &self.tls)
             .field("token", &self.token.as_ref().map(|_| "…"))
             .field("limits", &self.limits)
+            .field("lag_every", &self.lag_every)
             .finish()
     }
 }
@@ -77,7 +89,7 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How long storing a record may take before the request fails. 60 s by default.
     pub delivery_timeout: Duration,
-    /// Records in a request. 10,000 by default.
+    /// Records in a request. 10,000 by default, and at most.
     pub records: usize,
     /// Producers that are kept, one a topic and name; further ones get 503 while all are in use.
     /// 1,000 by default.
@@ -109,6 +121,64 @@ impl Default for Limits {
             tails: 1000,
             members: 200,
             drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a server can work within them, and what to change if not.
+    pub(crate) fn check(&self) -> Result<(), ServerError> {
+        // What counts them has 32 bits.
+        let most = u32::MAX as usize;
+        for (name, given, least, most) in [
+            ("connections", self.connections, 1, most),
+            ("requests", self.requests, 1, most),
+            ("streams", self.streams, 1, most),
+            ("head_bytes", self.head_bytes, LEAST_HEAD, most),
+            ("body_bytes", self.body_bytes, 1, self.bodies_bytes),
+            ("bodies_bytes", self.bodies_bytes, 1, most),
+            ("answers_bytes", self.answers_bytes, 1, most),
+            ("records", self.records, 1, object::MOST),
+            ("producers", self.producers, 1, most),
+            ("tails", self.tails, 1, most),
+            ("members", self.members, 1, most),
+        ] {
+            if !(least..=most).contains(&given) {
+                return Err(ServerError(format!("{name} is {given}; it is {least} to {most}")));
+            }
+        }
+        for (name, given) in [
+            ("read_timeout", self.read_timeout),
+            ("write_timeout", self.write_timeout),
+            ("delivery_timeout", self.delivery_timeout),
+            ("drain_timeout", self.drain_timeout),
+        ] {
+            if given.is_zero() || given > LONGEST {
+                return Err(ServerError(format!("{name} is {given:?}; it is up to {LONGEST:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_limits() {
+        Limits::default().check().unwrap();
+        let wrong = [
+            (Limits { requests: 0, ..Limits::default() }, "requests is 0"),
+            (Limits { head_bytes: 100, ..Limits::default() }, "head_bytes is 100"),
+            (Limits { body_bytes: 2000, bodies_bytes: 1000, ..Limits::default() }, "1 to 1000"),
+            (Limits { answers_bytes: 1 << 40, ..Limits::default() }, "1 to 4294967295"),
+            (Limits { records: 10_001, ..Limits::default() }, "1 to 10000"),
+            (Limits { read_timeout: Duration::ZERO, ..Limits::default() }, "read_timeout is 0ns"),
+        ];
+        for (limits, expected) in wrong {
+            let ServerError(said) = limits.check().unwrap_err();
+            assert!(said.contains(expected), "{said}");
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::data::Show;
 use crate::problem::{Problem, Result};
 use crate::reader::{Most, Reader, Source};
+use crate::runtime::now;
 use crate::start::start;
 use axum::http::HeaderMap;
 use futures_util::future::{BoxFuture, try_join_all};
@@ -19,8 +20,8 @@ use utoipa::IntoParams;
 
 /// The partitions of one stream, whose positions go with every record.
 const MOST_PARTITIONS: usize = 100;
-/// What one partition gives before another has its turn.
-const TURN: Most = Most { records: 256, bytes: 256 << 10 };
+/// What one partition gives before another has its turn, and what a slow client keeps in memory.
+const TURN: Most = Most { records: 256, bytes: 64 << 10 };
 /// A reader that has waited for so long waits again.
 const WAIT: Duration = Duration::from_secs(3600);
 
@@ -31,13 +32,15 @@ const WAIT: Duration = Duration::from_secs(3600);
 pub(crate) struct StreamQuery {
     /// `latest` (the default), `earliest`, `offset:N`, `last:N` or `time:RFC3339` (in UTC; or Unix
     /// milliseconds): in each partition.
-    #[param(pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:[0-9]{1,14})$")]
+    #[param(
+        pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$"
+    )]
     from: Option<String>,
     /// Only these partitions: `0,3,7`. All by default, up to 100.
-    #[param(pattern = "^[0-9]{1,4}(,[0-9]{1,4}){0,9}$")]
+    #[param(pattern = "^[0-9]{1,4}(,[0-9]{1,4}){0,99}$")]
     partitions: Option<String>,
     /// Where an earlier stream ended: the `id` of its last event. It goes before `from`.
-    #[param(pattern = "^[0-9]{1,4}:[0-9]{1,15}$")]
+    #[param(pattern = "^[0-9]{1,4}:[0-9]{1,15}(,[0-9]{1,4}:[0-9]{1,15}){0,99}$")]
     position: Option<String>,
     /// How bytes are shown.
     #[serde(default)]
@@ -78,11 +81,17 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// The records of some partitions, as they come.
-#[derive(Debug)]
+/// A reader that waits for news, and whether there is any.
+type Waiting = BoxFuture<'static, (Reader, Result<bool>)>;
+/// A reader that reads.
+type Reading = BoxFuture<'static, (Reader, Result<Vec<ConsumerRecord>>)>;
+
+/// The records of some partitions, as they come. Many wait at once, and one reads: whoever takes its
+/// records slowly is not in the way of others meanwhile.
 pub(crate) struct Feed {
     app: Arc<App>,
-    readers: FuturesUnordered<BoxFuture<'static, (Reader, Result<Vec<ConsumerRecord>>)>>,
+    waiting: FuturesUnordered<Waiting>,
+    reading: Option<Reading>,
     /// What the last record left behind.
     pub(crate) position: Position,
 }
@@ -119,33 +128,47 @@ impl Feed {
         let position = readers.iter().map(|(partition, reader)| (*partition, reader.next_offset()));
         let position = Position(position.collect());
         let app = Arc::clone(app);
-        let readers = readers.into_iter().map(|(_, reader)| next(Arc::clone(&app), reader));
-        Ok(Self { readers: readers.collect(), position, app })
+        let waiting = readers.into_iter().map(|(_, reader)| wait(Arc::clone(&app), reader));
+        Ok(Self { waiting: waiting.collect(), reading: None, position, app })
     }
 
-    /// The next records, of one partition; none when the server stops.
+    /// The next records, of one partition; none when the server stops. Whoever does not stay for them
+    /// gets them the next time.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<ConsumerRecord>>> {
-        while let Some((reader, read)) = self.readers.next().await {
-            if self.app.is_stopping() {
-                break;
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let (reader, read) = reading.await;
+                self.reading = None;
+                let records = read?;
+                self.waiting.push(wait(Arc::clone(&self.app), reader));
+                if !records.is_empty() {
+                    self.app.metrics.fetched(&records);
+                    return Ok(Some(records));
+                }
             }
-            let records = read?;
-            self.readers.push(next(Arc::clone(&self.app), reader));
-            if !records.is_empty() {
-                self.app.metrics.fetched(&records);
-                return Ok(Some(records));
+            let Some((reader, news)) = self.waiting.next().await else { return Ok(None) };
+            if self.app.is_stopping() {
+                return Ok(None);
+            }
+            match news? {
+                true => self.reading = Some(look(Arc::clone(&self.app), reader)),
+                false => self.waiting.push(wait(Arc::clone(&self.app), reader)),
             }
         }
-        Ok(None)
     }
 }
 
-fn next(
-    app: Arc<App>,
-    mut reader: Reader,
-) -> BoxFuture<'static, (Reader, Result<Vec<ConsumerRecord>>)> {
+fn wait(app: Arc<App>, mut reader: Reader) -> Waiting {
     async move {
-        let read = reader.wait(&app, TURN, WAIT).await;
+        let news = reader.news(&app, now() + WAIT).await;
+        (reader, news)
+    }
+    .boxed()
+}
+
+fn look(app: Arc<App>, mut reader: Reader) -> Reading {
+    async move {
+        let read = reader.look(&app, TURN).await;
         (reader, read)
     }
     .boxed()

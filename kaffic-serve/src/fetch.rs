@@ -54,7 +54,9 @@ pub(crate) struct FetchQuery {
     offset: Option<i64>,
     /// `earliest` (the default), `latest`, `offset:N`, `last:N` or `time:RFC3339` (in UTC; or Unix
     /// milliseconds).
-    #[param(pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:[0-9]{1,14})$")]
+    #[param(
+        pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$"
+    )]
     from: Option<String>,
     /// At most so many records: 500 by default.
     #[param(minimum = 1, maximum = 10000)]

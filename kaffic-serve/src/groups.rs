@@ -200,7 +200,7 @@ pub(crate) struct Reset {
     /// `earliest`, `latest`, `offset:N`, `shift:N` (also negative) or `time:RFC3339` (in UTC; or Unix
     /// milliseconds).
     #[schema(
-        pattern = "^(earliest|latest|offset:[0-9]{1,15}|shift:-?[0-9]{1,15}|time:[0-9]{1,14})$"
+        pattern = "^(earliest|latest|offset:[0-9]{1,15}|shift:-?[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$"
     )]
     to: String,
     /// Only these partitions.

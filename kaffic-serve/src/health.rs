@@ -5,8 +5,8 @@ use crate::problem::{Problem, Result};
 use crate::runtime::{now, timeout};
 use axum::extract::State;
 use kaffic_core::ErrorKind;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,9 +15,10 @@ const HOLDS: Duration = Duration::from_secs(2);
 /// A topic of this name would do no harm; that there is none is an answer.
 const NO_TOPIC: &str = "kaffic-readiness-probe";
 
-/// When the store last answered.
+/// When the store was last asked, and what that came to. One asks at a time, and all who came
+/// meanwhile have its answer.
 #[derive(Debug, Default)]
-pub(crate) struct Ready(Mutex<Option<Instant>>);
+pub(crate) struct Ready(Mutex<Option<(Instant, Result<()>)>>);
 
 /// Say that the server lives, and nothing more.
 #[utoipa::path(get, path = "/healthz", tag = "server", security(()), responses(
@@ -37,11 +38,16 @@ pub(crate) async fn readyz(State(app): Shared) -> Result<&'static str> {
     if app.is_stopping() {
         return Err(Problem::stopping());
     }
-    if !app.ready.holds() {
-        ask(&app).await?;
-        app.ready.answered();
-    }
-    Ok("ready\n")
+    let mut last = app.ready.0.lock().await;
+    let answer = match &*last {
+        Some((at, answer)) if at.elapsed() < HOLDS => answer.clone(),
+        _ => {
+            let answer = ask(&app).await;
+            *last = Some((now(), answer.clone()));
+            answer
+        }
+    };
+    answer.map(|()| "ready\n")
 }
 
 async fn ask(app: &App) -> Result<()> {
@@ -50,16 +56,5 @@ async fn ask(app: &App) -> Result<()> {
         Some(Err(error)) if error.kind() == ErrorKind::TopicNotFound => Ok(()),
         Some(Err(error)) => Err(error.into()),
         None => Err(Problem::busy(format!("the store did not answer within {PATIENCE:?}"))),
-    }
-}
-
-impl Ready {
-    fn holds(&self) -> bool {
-        let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.is_some_and(|at| at.elapsed() < HOLDS)
-    }
-
-    fn answered(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now());
     }
 }

@@ -27,6 +27,7 @@ mod feed;
 mod fetch;
 mod groups;
 mod health;
+mod lag;
 mod lines;
 mod members;
 mod membership;

@@ -4,7 +4,9 @@ use crate::app::App;
 use crate::body;
 use crate::data::RecordIn;
 use crate::problem::{Problem, Result};
-use crate::produce::{ProduceQuery, Produced, Stored, check_places, may_renew, numbered, told};
+use crate::produce::{
+    ProduceQuery, Produced, Stored, check_places, may_renew, numbered, problem, told,
+};
 use crate::producers::{InUse, Key};
 use crate::runtime::timeout;
 use axum::body::Body;
@@ -30,6 +32,8 @@ struct Progress {
     lines: u64,
     /// Records that are durable.
     stored: u64,
+    /// Those of them that were not there before.
+    written: u64,
     last: BTreeMap<u32, Ack>,
 }
 
@@ -48,17 +52,20 @@ pub(crate) async fn produce(
     numbered(Vec::new(), &key, query.sequence)?;
     let producer = app.producers.get(&key).await?;
     let mut progress = Progress::default();
-    let done = lines(app, &producer, &key, &query, &mut body, &mut progress).await;
+    let done = tokio::select! {
+        biased;
+        () = app.stopped() => Err(Problem::stopping()),
+        done = lines(app, &producer, &key, &query, &mut body, &mut progress) => done,
+    };
     let finished = progress.settle(0).await.map_err(|error| {
         may_renew(app, &key, &producer, &error);
-        Problem::from(error)
+        problem(&error)
     });
+    told(app, &key, progress.written, &progress.last);
     match done.and(finished) {
         Ok(()) => {
             let records = progress.last.into_values().map(Stored::from).collect();
-            let produced = Produced { count: progress.stored, records };
-            told(app, &key, &produced);
-            Ok(produced)
+            Ok(Produced { count: progress.stored, records })
         }
         // Lines are stored one by one: those before the fault are.
         Err(problem) => {
@@ -79,7 +86,8 @@ async fn lines(
 ) -> Result<()> {
     let limits = &app.config.limits;
     let mut begun = BytesMut::new();
-    let mut _room = None;
+    // Of the line that has begun.
+    let mut held: Option<OwnedSemaphorePermit> = None;
     loop {
         let Some(next) = timeout(limits.read_timeout, body::next(body)).await else {
             return Err(body::too_slow(app));
@@ -88,10 +96,6 @@ async fn lines(
         let end = data.is_none();
         let mut searched = begun.len();
         begun.extend_from_slice(data.as_deref().unwrap_or(b"\n"));
-        _room = match begun.len() > UNCOUNTED {
-            true => Some(body::room(app, begun.len())?),
-            false => None,
-        };
         while let Some(length) = memchr::memchr(b'\n', &begun[searched..]) {
             let line = begun.split_to(searched + length + 1);
             searched = 0;
@@ -101,9 +105,13 @@ async fn lines(
             }
             let record = record(&line, query, key, progress.lines)?;
             check_places(producer, key, std::slice::from_ref(&record))?;
-            let room = progress.room(app, line.len()).await?;
-            progress.tickets.push_back((producer.enqueue(record).await?, room));
-            progress.settle(UNDER_WAY).await?;
+            let room = progress.room(app, held.take(), line.len()).await?;
+            let ticket = producer.enqueue(record).await.map_err(|error| problem(&error))?;
+            progress.tickets.push_back((ticket, room));
+            progress.settle(UNDER_WAY).await.map_err(|error| problem(&error))?;
+        }
+        if begun.len() > UNCOUNTED {
+            held = Some(progress.room(app, held, begun.len()).await?);
         }
         if begun.len() > limits.body_bytes {
             return Err(Problem::new(
@@ -134,35 +142,53 @@ fn record(
 }
 
 impl Progress {
-    /// Waits until no more than `most` records are under way.
+    /// Waits until no more than `most` records are under way. Whoever does not stay for that loses
+    /// none of them.
     async fn settle(&mut self, most: usize) -> Result<(), kaffic_core::Error> {
         let mut first = Ok(());
         while self.tickets.len() > most {
-            let Some((ticket, room)) = self.tickets.pop_front() else { break };
-            match ticket.await {
+            let Some((ticket, _)) = self.tickets.front_mut() else { break };
+            let ended = ticket.await;
+            self.tickets.pop_front();
+            match ended {
                 Ok(ack) => {
                     self.stored += 1;
+                    self.written += u64::from(!ack.duplicate);
                     self.last.insert(ack.partition, ack);
                 }
                 Err(error) => first = first.and(Err(error)),
             }
-            drop(room);
         }
         first
     }
 
-    /// Room for a record. Whoever waits for it holds none, or all could wait for each other.
-    async fn room(&mut self, app: &App, bytes: usize) -> Result<OwnedSemaphorePermit> {
+    /// Room for a line, of which some may be held already. Whoever waits for it holds no more than
+    /// that, and not for ever, or all could wait for each other.
+    async fn room(
+        &mut self,
+        app: &App,
+        held: Option<OwnedSemaphorePermit>,
+        bytes: usize,
+    ) -> Result<OwnedSemaphorePermit> {
         let bytes = bytes.min(app.config.limits.bodies_bytes);
-        if let Ok(room) = body::room(app, bytes) {
-            return Ok(room);
-        }
-        self.settle(0).await?;
-        let patience = app.config.limits.read_timeout;
-        let room = Arc::clone(&app.bodies).acquire_many_owned(bytes as u32);
-        match timeout(patience, room).await {
-            Some(Ok(room)) => Ok(room),
-            _ => Err(Problem::busy("too many bodies are being read; try again later")),
-        }
+        let more = bytes.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        let more = match body::room(app, more) {
+            Ok(room) => room,
+            Err(busy) => {
+                self.settle(0).await.map_err(|error| problem(&error))?;
+                let room = Arc::clone(&app.bodies).acquire_many_owned(more as u32);
+                match timeout(app.config.limits.read_timeout, room).await {
+                    Some(Ok(room)) => room,
+                    _ => return Err(busy),
+                }
+            }
+        };
+        Ok(match held {
+            Some(mut held) => {
+                held.merge(more);
+                held
+            }
+            None => more,
+        })
     }
 }

@@ -1,12 +1,13 @@
 //! Members of groups that this server hosts for its clients. A member is a consumer of the library,
 //! which beats by itself; its client only has to come back within the idle timeout.
 
+use crate::config::Limits;
 use crate::problem::{Problem, Result};
-use crate::runtime::now;
+use crate::runtime::{now, timeout};
 use axum::http::StatusCode;
 use kaffic_core::env::{Env, SystemEnv};
 use kaffic_core::{Consumer, ConsumerRecord};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -17,6 +18,8 @@ pub(crate) struct Members {
     members: Mutex<HashMap<String, Arc<Member>>>,
     room: Arc<Semaphore>,
     most: usize,
+    /// How long leaving may take.
+    patience: Duration,
 }
 
 /// A member that is hosted.
@@ -34,8 +37,12 @@ pub(crate) struct Member {
 pub(crate) struct Work {
     /// None when it was closed.
     pub(crate) consumer: Option<Consumer>,
-    /// Records that were polled for a client that did not stay for them.
-    pub(crate) waiting: Vec<ConsumerRecord>,
+    /// Records that were polled and not given yet.
+    pub(crate) waiting: VecDeque<ConsumerRecord>,
+    /// The records of the last answer, until its client shows that it arrived.
+    pub(crate) given: Vec<ConsumerRecord>,
+    /// How many answers had records: the last one's number.
+    pub(crate) answers: u64,
     /// How often what was given is committed, if nobody says so.
     auto_commit: Option<Duration>,
     committed: Instant,
@@ -44,7 +51,23 @@ pub(crate) struct Work {
 impl Work {
     pub(crate) fn new(consumer: Consumer, auto_commit: Option<Duration>) -> Self {
         let consumer = Some(consumer);
-        Self { consumer, waiting: Vec::new(), auto_commit, committed: now() }
+        let (waiting, given) = (VecDeque::new(), Vec::new());
+        Self { consumer, waiting, given, answers: 0, auto_commit, committed: now() }
+    }
+
+    /// Takes note of what its client says of the last answer: that it arrived, by that one's number,
+    /// or that it did not, by the number before it or none.
+    pub(crate) fn arrived(&mut self, after: Option<u64>) -> Result<()> {
+        match after {
+            Some(number) if number == self.answers => self.given.clear(),
+            Some(number) if number.checked_add(1) != Some(self.answers) => {
+                return Err(Problem::invalid(format!(
+                    "after={number}: give the `next` of the last answer that arrived"
+                )));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Whether it is time to commit by itself; if so, the time begins anew.
@@ -62,8 +85,9 @@ impl Work {
 }
 
 impl Members {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { members: Mutex::default(), room: Arc::new(Semaphore::new(most)), most }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let Limits { members: most, drain_timeout: patience, .. } = *limits;
+        Self { members: Mutex::default(), room: Arc::new(Semaphore::new(most)), most, patience }
     }
 
     /// A place for one more.
@@ -120,13 +144,13 @@ impl Members {
             }
             !out
         });
-        close(idle).await;
+        close(idle, self.patience).await;
     }
 
     /// Closes all.
     pub(crate) async fn close(&self) {
         let all: Vec<Arc<Member>> = self.lock().drain().map(|(_, member)| member).collect();
-        close(all).await;
+        close(all, self.patience).await;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -166,10 +190,14 @@ impl Member {
     }
 }
 
-async fn close(members: Vec<Arc<Member>>) {
+async fn close(members: Vec<Arc<Member>>, patience: Duration) {
     let closing = members.iter().map(|member| async move {
-        if let Err(problem) = member.close().await {
-            tracing::warn!(group = member.group, ?problem, "a member was closed");
+        match timeout(patience, member.close()).await {
+            Some(Ok(())) => {}
+            Some(Err(problem)) => {
+                tracing::warn!(group = member.group, ?problem, "a member was closed");
+            }
+            None => tracing::warn!(group = member.group, "a member could not leave in time"),
         }
     });
     futures_util::future::join_all(closing).await;

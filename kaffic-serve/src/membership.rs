@@ -9,19 +9,21 @@ use crate::fetch::{most, shown, wait};
 use crate::groups::{Commit, CommittedList, check_count};
 use crate::members::Work;
 use crate::name::Name;
-use crate::object::maybe_objects;
+use crate::object::{list, maybe_objects};
 use crate::problem::{Problem, Result};
 use crate::reader::{Most, size};
+use crate::runtime::spawn;
 use crate::start::start;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kaffic_core::{OffsetCommit, PartitionPosition};
+use kaffic_core::{Consumer, ConsumerBuilder, ConsumerRecord, OffsetCommit, PartitionPosition};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
 
 const DEFAULT_IDLE: Duration = Duration::from_secs(300);
@@ -33,8 +35,8 @@ const AHEAD: usize = 8 << 20;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewMember {
     /// The topics to subscribe to.
-    #[serde(default)]
-    #[schema(value_type = Vec<Name>)]
+    #[serde(default, deserialize_with = "list")]
+    #[schema(value_type = Vec<Name>, max_items = 10000)]
     topics: Vec<String>,
     /// A regular expression that the whole names of topics have to fit, also of those to come.
     #[serde(default)]
@@ -45,7 +47,9 @@ pub(crate) struct NewMember {
     name: Option<String>,
     /// Where to begin in partitions in which nothing is committed: `earliest` by default.
     #[serde(default)]
-    #[schema(pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:[0-9]{1,14})$")]
+    #[schema(
+        pattern = "^(earliest|latest|(offset|last):[0-9]{1,15}|time:([0-9]{1,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])))$"
+    )]
     from: Option<String>,
     /// After how long without a request the member leaves: 5 minutes by default.
     #[serde(default)]
@@ -104,6 +108,8 @@ impl From<PartitionPosition> for PositionShape {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PollQuery {
+    /// The `next` of the last answer that arrived: its records are not given again.
+    after: Option<u64>,
     /// At most so many records: 500 by default.
     #[param(minimum = 1, maximum = 10000)]
     max_records: Option<u32>,
@@ -124,12 +130,17 @@ pub(crate) struct PollQuery {
 pub(crate) struct Polled {
     #[schema(value_type = Vec<RecordShape>)]
     records: Vec<RecordOut>,
+    /// Ask with `after` this for the records behind these, or these come again.
+    next: u64,
 }
 
-/// What to commit: all that was given, if nothing is named.
+/// What to commit: everything up to an answer, or just these offsets.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemberCommits {
+    /// The `next` of the last answer that arrived: all that was given up to it.
+    #[serde(default)]
+    after: Option<u64>,
     #[serde(default, deserialize_with = "maybe_objects")]
     #[schema(max_items = 1000)]
     offsets: Option<Vec<Commit>>,
@@ -186,13 +197,27 @@ pub(crate) async fn join(
     if let Some(ms) = new.session_timeout_ms {
         builder = builder.session_timeout(Duration::from_millis(ms));
     }
-    let consumer = builder.build().await?;
+    let consumer = joined(builder).await?;
     let name = consumer.member_name().map(str::to_owned);
     let auto_commit = new.auto_commit_ms.map(Duration::from_millis);
     let id = app.members.add(group.clone(), Work::new(consumer, auto_commit), idle, place);
     let location = [(header::LOCATION, format!("/v1/groups/{group}/members/{id}"))];
     let joined = Joined { id, group, name, idle_timeout_ms: idle.as_millis() as u64 };
     Ok((StatusCode::CREATED, location, Json(joined)))
+}
+
+/// Joins. A member whose client did not stay for it leaves again, and is not missed for as long as a
+/// session lasts.
+async fn joined(builder: ConsumerBuilder) -> Result<Consumer> {
+    let (to_client, joined) = oneshot::channel();
+    spawn(async move {
+        if let Err(Ok(consumer)) = to_client.send(builder.build().await)
+            && let Err(error) = consumer.close().await
+        {
+            tracing::warn!(%error, "a member could not leave");
+        }
+    });
+    Ok(joined.await.map_err(|_| Problem::stopping())??)
 }
 
 /// Show which partitions a member has.
@@ -215,8 +240,8 @@ pub(crate) async fn show(
 
 /// Fetch records for a member, from the partitions that it has.
 ///
-/// Records are given once, unless the member begins anew where the group has committed. Commit what
-/// was processed.
+/// An answer is given again until the client shows that it arrived, by `after`: whoever got none asks
+/// again and misses nothing. Commit what was processed.
 #[utoipa::path(get, path = "/v1/groups/{group}/members/{id}/records", tag = "groups",
     params(("group" = Name, Path, description = "The group's name."),
         ("id" = String, Path, description = "The member's id."), PollQuery), responses(
@@ -232,27 +257,50 @@ pub(crate) async fn poll(
     let wait = wait(query.wait_ms)?;
     let member = app.members.get(&group, &id)?;
     let mut work = member.take()?;
-    commit_by_itself(&mut work).await;
-    tokio::select! {
-        biased;
-        () = app.stopped() => return Err(Problem::stopping()),
-        polled = gather(&mut work, most, wait) => polled?,
+    work.arrived(query.after)?;
+    let again = !work.given.is_empty();
+    if !again {
+        commit_by_itself(&mut work).await;
+        tokio::select! {
+            biased;
+            () = app.stopped() => return Err(Problem::stopping()),
+            gathered = gather(&mut work, most, wait) => gathered?,
+        }
     }
     member.touch();
-    let polled = Polled { records: shown(work.waiting.clone(), query.show) };
-    let answer = answer::json(&app, &polled)?;
-    // Only now: an answer for which there was no room is asked for again.
-    app.metrics.fetched(&work.waiting);
-    work.waiting.clear();
+    let records = if again { work.given.clone() } else { first(&work.waiting, most) };
+    let next = work.answers + u64::from(!again && !records.is_empty());
+    let answer = answer::json(&app, &Polled { records: shown(records.clone(), query.show), next })?;
+    app.metrics.fetched(&records);
+    // Only now: for an answer for which there was no room one may ask for less.
+    if !again {
+        work.waiting.drain(..records.len());
+        work.given = records;
+        work.answers = next;
+    }
     Ok(answer)
 }
 
-/// Commits what was given before, if that is wanted and due: whoever asks for more has processed it.
+/// As many records as one answer may have.
+fn first(waiting: &VecDeque<ConsumerRecord>, most: Most) -> Vec<ConsumerRecord> {
+    let mut bytes = 0;
+    let mut records = Vec::new();
+    for record in waiting.iter().take(most.records) {
+        if bytes >= most.bytes {
+            break;
+        }
+        bytes += size(record);
+        records.push(record.clone());
+    }
+    records
+}
+
+/// Commits what has arrived, if that is wanted and due: whoever asks for more has processed it.
 async fn commit_by_itself(work: &mut Work) {
     if !work.is_commit_due() {
         return;
     }
-    if let Err(problem) = commit_given(work).await {
+    if let Err(problem) = commit_arrived(work).await {
         // What was not committed is given to somebody again.
         tracing::warn!(?problem, "a member could not commit by itself");
     }
@@ -296,34 +344,41 @@ pub(crate) async fn commit(
 ) -> Result<Json<CommittedList>> {
     let commits: MemberCommits = body::json(&app, &headers, body).await?;
     let mut work = app.members.get(&group, &id)?.take()?;
+    work.arrived(commits.after)?;
     match commits.offsets {
         Some(offsets) => {
             check_count(&offsets)?;
             let offsets = offsets.into_iter().map(OffsetCommit::from);
             work.consumer()?.commit_offsets(offsets).await?;
         }
-        None => commit_given(&mut work).await?,
+        None if commits.after.is_none() => {
+            return Err(Problem::invalid(
+                "say what is to be committed: \"after\", the `next` of the last answer that \
+                 arrived, or \"offsets\"",
+            ));
+        }
+        None => commit_arrived(&mut work).await?,
     }
     Ok(Json(work.consumer()?.committed().await?.into()))
 }
 
-/// Commits what was given: not what still waits.
-async fn commit_given(work: &mut Work) -> Result<()> {
-    if work.waiting.is_empty() {
+/// Commits what has arrived: neither what still waits, nor an answer of which that is not known.
+async fn commit_arrived(work: &mut Work) -> Result<()> {
+    if work.waiting.is_empty() && work.given.is_empty() {
         return Ok(work.consumer()?.commit().await?);
     }
     let mut first: BTreeMap<(String, u32), i64> = BTreeMap::new();
-    for record in &work.waiting {
+    for record in work.given.iter().chain(&work.waiting) {
         first.entry((record.topic.to_string(), record.partition)).or_insert(record.offset);
     }
     let consumer = work.consumer()?;
-    let given = consumer.positions().into_iter().map(|at| {
+    let arrived = consumer.positions().into_iter().map(|at| {
         let key = (at.topic.to_string(), at.partition);
         let offset = first.get(&key).copied().unwrap_or(at.offset);
         OffsetCommit::new(key.0, key.1, offset)
     });
-    let given: Vec<OffsetCommit> = given.collect();
-    Ok(consumer.commit_offsets(given).await?)
+    let arrived: Vec<OffsetCommit> = arrived.collect();
+    Ok(consumer.commit_offsets(arrived).await?)
 }
 
 /// Leave the group. What was not committed is given to others, or again.
@@ -338,9 +393,13 @@ pub(crate) async fn leave(
     InPath((group, id)): InPath<(String, String)>,
 ) -> Result<StatusCode> {
     let member = app.members.remove(&group, &id)?;
-    if let Ok(mut work) = member.take() {
-        commit_by_itself(&mut work).await;
-    }
-    member.close().await?;
+    // It leaves also if its client does not stay for the answer.
+    let leaving = spawn(async move {
+        if let Ok(mut work) = member.take() {
+            commit_by_itself(&mut work).await;
+        }
+        member.close().await
+    });
+    leaving.await.map_err(|_| Problem::stopping())??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,8 +1,7 @@
 //! What is counted, as Prometheus reads it.
 
 use crate::app::{App, Shared};
-use crate::client_metrics::ClientMetrics;
-use crate::produce::Produced;
+use crate::client_metrics::{ClientMetrics, FRESH};
 use crate::reader::size;
 use crate::runtime::now;
 use axum::extract::{MatchedPath, Request, State};
@@ -58,8 +57,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn produced(&self, produced: &Produced) {
-        self.produced.inc_by(produced.count);
+    pub(crate) fn produced(&self, records: u64) {
+        self.produced.inc_by(records);
     }
 
     pub(crate) fn fetched(&self, records: &[ConsumerRecord]) {
@@ -74,7 +73,7 @@ impl Metrics {
             "From a request's head to its answer's",
             self.seconds.clone(),
         );
-        registry.register("records_produced", "Records that were stored", self.produced.clone());
+        registry.register("records_produced", "Records that were written", self.produced.clone());
         registry.register("records_read", "Records that were given", self.read_records.clone());
         registry.register("read_bytes", "Their keys, values, headers", self.read_bytes.clone());
     }
@@ -115,6 +114,7 @@ fn name(method: &axum::http::Method) -> &'static str {
     crate::problem::Problem,
 ))]
 pub(crate) async fn metrics(State(app): Shared) -> impl IntoResponse {
+    app.lag.begin(&app);
     let mut registry = Registry::with_prefix("kaffic");
     app.metrics.register(&mut registry);
     gauges(&app, &mut registry);
@@ -143,10 +143,14 @@ fn gauges(app: &App, registry: &mut Registry) {
     set("body_bytes", "Bytes of bodies that are held", {
         limits.bodies_bytes - app.bodies.available_permits()
     });
+    set("answer_bytes", "Bytes of long answers that are not taken yet", {
+        limits.answers_bytes - app.answers.available_permits()
+    });
     if let Some(bytes) = resident() {
         set("resident_memory_bytes", "Memory of the process", bytes);
     }
-    registry.register_collector(Box::new(ClientMetrics(app.client.metrics())));
+    let fresh = app.config.lag_every.map_or(FRESH, |every| FRESH.max(2 * every));
+    registry.register_collector(Box::new(ClientMetrics { of: app.client.metrics(), fresh }));
 }
 
 /// The memory that the process has, where the system says so.

@@ -101,6 +101,11 @@ impl Problem {
         self
     }
 
+    pub(crate) fn retriable(mut self) -> Self {
+        self.0.retriable = true;
+        self
+    }
+
     pub(crate) fn with_unknown_outcome(mut self) -> Self {
         self.0.outcome = "unknown";
         self

@@ -25,6 +25,9 @@ const TAKEOVERS: usize = 3;
 /// The header of a raw record that carries one of its headers: `Kaffic-Header-NAME: value`.
 const HEADER_PREFIX: &str = "kaffic-header-";
 
+const LINES: &str = "application/x-ndjson";
+const LINES_TOO: &str = "application/jsonl";
+
 /// Records to be produced, or one record in the same object.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -200,14 +203,17 @@ pub(crate) async fn produce(
             let records = numbered(vec![record], &key, query.sequence)?;
             write(&app, Plan { key, records, atomic: None }).await.map(Json)
         }
-        Some("application/x-ndjson" | "application/jsonl") => {
-            crate::lines::produce(&app, topic, query, body).await.map(Json)
-        }
+        Some(LINES | LINES_TOO) => crate::lines::produce(&app, topic, query, body).await.map(Json),
         other => Err(body::unsupported(
             other,
             "application/json, application/x-ndjson or application/octet-stream",
         )),
     }
+}
+
+/// Whether the body is a stream of lines.
+pub(crate) fn is_lines(headers: &HeaderMap) -> bool {
+    matches!(body::media_type(headers).as_deref(), Some(LINES | LINES_TOO))
 }
 
 /// Makes records of a body in JSON.
@@ -300,12 +306,13 @@ async fn write(app: &App, plan: Plan) -> Result<Produced> {
             }
             None => send(&producer, plan.records.clone()).await,
         };
+        let written = results.iter().flatten().filter(|ack| !ack.duplicate);
+        let last = written.clone().map(|ack| (ack.partition, *ack)).collect();
+        told(app, &plan.key, written.count() as u64, &last);
         let failed = results.iter().find_map(|result| result.as_ref().err());
         let Some(error) = failed else {
             let records: Vec<Stored> = results.into_iter().flatten().map(Stored::from).collect();
-            let produced = Produced { count: records.len() as u64, records };
-            told(app, &plan.key, &produced);
-            return Ok(produced);
+            return Ok(Produced { count: records.len() as u64, records });
         };
         if !may_renew(app, &plan.key, &producer, error) || left == 0 || any_written(&plan, &results)
         {
@@ -315,16 +322,21 @@ async fn write(app: &App, plan: Plan) -> Result<Produced> {
     }
 }
 
-/// Counts what was stored, and wakes those who wait for it here.
-pub(crate) fn told(app: &App, (topic, _): &Key, produced: &Produced) {
-    app.metrics.produced(produced);
-    let last: BTreeMap<u32, i64> = produced
-        .records
-        .iter()
-        .filter_map(|stored| Some((stored.partition, stored.offset?)))
-        .collect();
-    for (partition, offset) in last {
-        app.tails.nudge(topic, partition, offset);
+/// Counts what was written, and wakes those who wait for it here.
+pub(crate) fn told(app: &App, (topic, _): &Key, written: u64, last: &BTreeMap<u32, Ack>) {
+    app.metrics.produced(written);
+    for (partition, ack) in last.iter().filter(|(_, ack)| !ack.duplicate) {
+        app.tails.nudge(topic, *partition, ack.offset);
+    }
+}
+
+/// The problem of a write.
+pub(crate) fn problem(error: &Error) -> Problem {
+    let problem = Problem::from(error.clone());
+    match error.kind() {
+        // The instance of the name was this server's own, and the next request makes a new one.
+        ErrorKind::Fenced => problem.retriable(),
+        _ => problem,
     }
 }
 
@@ -384,8 +396,19 @@ async fn append(
 
 async fn send(producer: &InUse, records: Vec<Record>) -> Vec<Result<Ack, Error>> {
     let mut tickets = Vec::with_capacity(records.len());
+    let mut refused: Option<Error> = None;
     for record in records {
-        tickets.push(producer.enqueue(record).await);
+        let sequenced = record.sequence.is_some();
+        let ticket = match &refused {
+            Some(error) => Err(error.clone()),
+            None => producer.enqueue(record).await,
+        };
+        // With those behind it written, it would be a duplicate when it is sent again.
+        if let (true, None, Err(error)) = (sequenced, &refused, &ticket) {
+            let behind = format!("not tried, since a record before it was refused: {error}");
+            refused = Some(Error::new(error.kind(), behind));
+        }
+        tickets.push(ticket);
     }
     let wait = |ticket: Result<kaffic_core::Ticket, Error>| async move { ticket?.await };
     join_all(tickets.into_iter().map(wait)).await
@@ -394,20 +417,20 @@ async fn send(producer: &InUse, records: Vec<Record>) -> Vec<Result<Ack, Error>>
 /// The problem of a request of which something failed.
 fn failure(results: &[Result<Ack, Error>], error: &Error) -> Problem {
     if let [_] = results {
-        return error.clone().into();
+        return problem(error);
     }
     let failed = results.iter().filter(|result| result.is_err()).count();
     let shown: Vec<serde_json::Value> = results
         .iter()
         .map(|result| match result {
             Ok(ack) => serde_json::json!(Stored::from(*ack)),
-            Err(error) => serde_json::json!({ "problem": Problem::from(error.clone()).body() }),
+            Err(error) => serde_json::json!({ "problem": problem(error).body() }),
         })
         .collect();
     let unknown = results
         .iter()
         .any(|result| result.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown));
-    let problem = Problem::from(error.clone())
+    let problem = problem(error)
         .context(&format!("{failed} of {} records were not stored", results.len()))
         .with_results(&shown);
     match unknown {

@@ -50,6 +50,10 @@ pub(crate) struct Reader {
     ahead: Option<OwnedSemaphorePermit>,
     /// What brings news, for those who wait.
     tail: Option<Arc<Tail>>,
+    /// Whether there was nothing more when the store was asked, so that the tail has what comes.
+    asked: bool,
+    /// The store did not show what the tail had seen already.
+    unseen: bool,
 }
 
 impl Reader {
@@ -64,6 +68,8 @@ impl Reader {
             taken: VecDeque::new(),
             ahead: None,
             tail: None,
+            asked: false,
+            unseen: false,
         })
     }
 
@@ -73,7 +79,8 @@ impl Reader {
         let tail = app.tails.having(&source.topic, source.partition, offset)?;
         let (source, tail) = (source.clone(), Some(tail));
         let taken = VecDeque::new();
-        Some(Self { source, next: offset, there: None, taken, ahead: None, tail })
+        let (asked, unseen) = (true, false);
+        Some(Self { source, next: offset, there: None, taken, ahead: None, tail, asked, unseen })
     }
 
     /// Whether this reader goes on at `offset` of what is there, without looking for it again.
@@ -95,6 +102,7 @@ impl Reader {
     pub(crate) async fn read(&mut self, app: &App, most: Most) -> Result<Vec<ConsumerRecord>> {
         let _turn = app.reading.acquire().await;
         let read = self.read_in_turn(app, most).await;
+        self.asked = read.as_ref().is_ok_and(Vec::is_empty);
         self.keep(app);
         read
     }
@@ -151,14 +159,30 @@ impl Reader {
         most: Most,
         wait: Duration,
     ) -> Result<Vec<ConsumerRecord>> {
-        if self.is_reading() || self.tail.is_none() {
-            let records = Box::pin(self.read(app, most)).await?;
-            if !records.is_empty() {
+        let deadline = now() + wait;
+        while self.news(app, deadline).await? {
+            let records = Box::pin(self.look(app, most)).await?;
+            if !records.is_empty() || now() >= deadline {
                 return Ok(records);
             }
         }
-        let deadline = now() + wait;
+        Ok(Vec::new())
+    }
+
+    /// Waits until there may be something to read. It holds nothing that others wait for, so that it
+    /// may be left alone for any time. False if nothing came, or if the server stops.
+    pub(crate) async fn news(&mut self, app: &App, deadline: Instant) -> Result<bool> {
+        if std::mem::take(&mut self.unseen) {
+            let left = deadline.saturating_duration_since(now());
+            sleep(UNSEEN.min(left)).await;
+            if left <= UNSEEN {
+                return Ok(false);
+            }
+        }
         loop {
+            if self.is_reading() || !self.asked {
+                return Ok(true);
+            }
             let tail = match self.tail.take() {
                 Some(tail) => tail,
                 None => app.tails.get(app, &self.source.topic, self.source.partition)?,
@@ -168,38 +192,40 @@ impl Reader {
             match seen {
                 State::Failed(problem) => return Err(problem),
                 State::Ended => continue,
-                State::Opening | State::At(_) => self.tail = Some(Arc::clone(&tail)),
+                State::Opening | State::At(_) => self.tail = Some(tail),
             }
-            if let State::At(_) = seen {
-                match tail.read(self.next, most) {
-                    Found::Records(records, next) => {
-                        self.next = next;
-                        if !records.is_empty() {
-                            return Ok(records);
-                        }
-                    }
-                    Found::Older => {
-                        let records = Box::pin(self.read(app, most)).await?;
-                        if !records.is_empty() {
-                            return Ok(records);
-                        }
-                        sleep(UNSEEN).await;
-                    }
-                    Found::End => {}
-                }
+            if matches!(seen, State::At(end) if end > self.next) {
+                return Ok(true);
             }
             let left = deadline.saturating_duration_since(now());
             tokio::select! {
                 biased;
-                () = app.stopped() => return Ok(Vec::new()),
+                () = app.stopped() => return Ok(false),
                 changed = timeout(left, state.changed()) => match changed {
                     // Its task was ended without a word: another is begun.
                     Some(Err(_)) => self.tail = None,
                     Some(Ok(())) => {}
-                    None => return Ok(Vec::new()),
+                    None => return Ok(false),
                 },
             }
         }
+    }
+
+    /// What is there, from the tail if that has it.
+    pub(crate) async fn look(&mut self, app: &App, most: Most) -> Result<Vec<ConsumerRecord>> {
+        let tail = self.tail.as_ref().filter(|_| !self.is_reading());
+        let behind = match tail.map(|tail| tail.read(self.next, most)) {
+            Some(Found::Records(records, next)) => {
+                self.next = next;
+                return Ok(records);
+            }
+            Some(Found::End) => return Ok(Vec::new()),
+            Some(Found::Older) => true,
+            None => false,
+        };
+        let records = self.read(app, most).await?;
+        self.unseen = behind && records.is_empty();
+        Ok(records)
     }
 
     /// Gives what was taken, as much as may be.

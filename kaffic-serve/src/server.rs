@@ -65,8 +65,10 @@ impl Server {
     /// Takes the address.
     ///
     /// # Errors
-    /// If the address can't be had, or a certificate or key can't be read.
+    /// If the limits don't fit each other, the address can't be had, or a certificate or key can't be
+    /// read.
     pub async fn bind(client: Kaffic, config: Config) -> Result<Self, ServerError> {
+        config.limits.check()?;
         let failed = |error| ServerError(format!("cannot listen on {}: {error}", config.listen));
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -105,8 +107,7 @@ impl Server {
             tracing::warn!(?drain_timeout, "requests were cut off that had not finished");
         }
         sweeping.abort();
-        app.members.close().await;
-        app.producers.close().await;
+        tokio::join!(app.members.close(), app.producers.close());
     }
 }
 
@@ -122,7 +123,7 @@ async fn accept(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.read_timeout)
-        .max_buf_size(limits.head_bytes.max(8 << 10));
+        .max_buf_size(limits.head_bytes);
     loop {
         let Ok(place) = Arc::clone(room).acquire_owned().await else { return };
         let stream = match listener.accept().await {

@@ -4,12 +4,12 @@ use crate::app::Shared;
 use crate::extract::InPath;
 use crate::name::Name;
 use crate::problem::{Problem, Result};
-use crate::runtime::now;
+use crate::runtime::{now, timeout};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use futures_util::StreamExt;
-use kaffic_core::object_store::ObjectStore;
+use futures_util::{Stream, StreamExt};
+use kaffic_core::object_store::{self, ObjectMeta, ObjectStore};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -41,20 +41,51 @@ pub(crate) async fn size(State(app): Shared, InPath(topic): InPath<String>) -> R
     let (store, root) = app.client.object_store();
     let incarnation = described.incarnation.to_string();
     let place = root.join("data").join(topic.as_str()).join(incarnation.as_str());
-    let mut objects = store.list(Some(&place));
+    measure(store.list(Some(&place)), PATIENCE).await.map(Json).map_err(|error| {
+        let detail = format!("the objects of topic {topic} could not be listed: {error}");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    })
+}
+
+/// Adds up what is listed, for as long as there is patience.
+async fn measure(
+    mut objects: impl Stream<Item = object_store::Result<ObjectMeta>> + Unpin,
+    patience: Duration,
+) -> object_store::Result<Size> {
     let mut size = Size { complete: true, ..Size::default() };
-    let begun = now();
-    while let Some(object) = objects.next().await {
-        let object = object.map_err(|error| {
-            let detail = format!("the objects of topic {topic} could not be listed: {error}");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-        })?;
-        if size.objects == MOST_OBJECTS || begun.elapsed() > PATIENCE {
-            size.complete = false;
-            break;
+    let until = now() + patience;
+    loop {
+        let left = until.saturating_duration_since(now());
+        match timeout(left, objects.next()).await {
+            Some(None) => return Ok(size),
+            Some(Some(object)) if size.objects < MOST_OBJECTS => {
+                size.objects += 1;
+                size.bytes += object?.size;
+            }
+            _ => return Ok(Size { complete: false, ..size }),
         }
-        size.objects += 1;
-        size.bytes += object.size;
     }
-    Ok(Json(size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    #[tokio::test]
+    async fn a_list_that_stands_still_is_not_waited_for() {
+        let object = ObjectMeta {
+            location: "o".into(),
+            last_modified: Default::default(),
+            size: 5,
+            e_tag: None,
+            version: None,
+        };
+        let objects = || stream::iter([Ok(object.clone())]);
+        let whole = measure(objects(), PATIENCE).await.unwrap();
+        assert_eq!((whole.bytes, whole.objects, whole.complete), (5, 1, true));
+        let stuck = objects().chain(stream::pending());
+        let part = measure(stuck, Duration::from_millis(50)).await.unwrap();
+        assert_eq!((part.bytes, part.objects, part.complete), (5, 1, false));
+    }
 }

@@ -1,5 +1,6 @@
 //! Streams by WebSocket: a message a record.
 
+use crate::answer;
 use crate::app::{App, Shared};
 use crate::data::{RecordOut, Show};
 use crate::extract::{InPath, Params};
@@ -119,6 +120,10 @@ async fn follow(socket: &mut WebSocket, app: &App, feed: &mut Feed, show: Show) 
             }
         }
         for record in records {
+            let _room = tokio::select! {
+                room = answer::room(app, &record) => room,
+                () = app.stopped() => return End::Stopping,
+            };
             feed.position.pass(&record);
             let position = feed.position.to_string();
             let message = message(&Event { record: RecordOut { record, show }, position });

@@ -1,6 +1,7 @@
 //! Streams of server-sent events: each record is an event, whose id says where another stream goes
 //! on (`Last-Event-ID`).
 
+use crate::answer;
 use crate::app::{App, Shared};
 use crate::data::{RecordOut, Show};
 use crate::extract::{InPath, Params};
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use kaffic_core::ConsumerRecord;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 #[utoipa::path(get, path = "/v1/topics/{topic}/stream", tag = "records",
     params(("topic" = Name, Path, description = "The topic's name."), StreamQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event.",
-            pattern = "^[0-9]{1,4}:[0-9]{1,15}$")), responses(
+            pattern = "^[0-9]{1,4}:[0-9]{1,15}(,[0-9]{1,4}:[0-9]{1,15}){0,99}$")), responses(
     (status = 200, description = "The records, for ever.", body = String,
         content_type = "text/event-stream"),
     Problem,
@@ -43,7 +45,8 @@ pub(crate) async fn stream(
 ) -> Result<impl IntoResponse> {
     let place = app.stream_place()?;
     let feed = Feed::open(&app, &topic, &query, &headers).await?;
-    let events = Events { app, feed: Some(feed), show: query.show, begun: false, _place: place };
+    let (feed, given) = (Some(feed), VecDeque::new());
+    let events = Events { app, feed, given, show: query.show, begun: false, _place: place };
     let body = futures_util::stream::unfold(events, async |mut events| {
         let bytes = events.next().await?;
         Some((Ok::<_, Infallible>(bytes), events))
@@ -62,6 +65,8 @@ struct Events {
     app: Arc<App>,
     /// None after the last event.
     feed: Option<Feed>,
+    /// Records that are still to be sent.
+    given: VecDeque<ConsumerRecord>,
     show: Show,
     begun: bool,
     _place: OwnedSemaphorePermit,
@@ -79,13 +84,19 @@ impl Events {
         if self.app.is_stopping() {
             return None;
         }
+        if !self.given.is_empty() {
+            return self.records().await;
+        }
         let next = tokio::select! {
             next = timeout(SILENCE, feed.next()) => next,
             () = self.app.stopped() => return None,
         };
         match next {
             None => Some(Bytes::from_static(b":\n\n")),
-            Some(Ok(Some(records))) => Some(events(feed, records, self.show)),
+            Some(Ok(Some(records))) => {
+                self.given = records.into();
+                self.records().await
+            }
             Some(Ok(None)) => None,
             Some(Err(problem)) => {
                 self.feed = None;
@@ -94,17 +105,29 @@ impl Events {
             }
         }
     }
-}
 
-/// Records as events.
-fn events(feed: &mut Feed, records: Vec<ConsumerRecord>, show: Show) -> Bytes {
-    let mut text = Vec::with_capacity(256 * records.len());
-    for record in records {
-        feed.position.pass(&record);
-        text.extend_from_slice(format!("id: {}\ndata: ", feed.position).as_bytes());
-        // Writing to a vector can't fail.
-        let _ = serde_json::to_writer(&mut text, &RecordOut { record, show });
-        text.extend_from_slice(b"\n\n");
+    /// Records as events: several short ones, or one that is long.
+    async fn records(&mut self) -> Option<Bytes> {
+        let position = &mut self.feed.as_mut()?.position;
+        let (mut text, mut room) = (Vec::new(), None);
+        while let Some(record) = self.given.pop_front() {
+            let fits = text.is_empty() || text.len() + answer::longest(&record) <= answer::SHORT;
+            if !fits {
+                self.given.push_front(record);
+                break;
+            }
+            if text.is_empty() {
+                room = tokio::select! {
+                    room = answer::room(&self.app, &record) => room,
+                    () = self.app.stopped() => return None,
+                };
+            }
+            position.pass(&record);
+            text.extend_from_slice(format!("id: {position}\ndata: ").as_bytes());
+            // Writing to a vector can't fail.
+            let _ = serde_json::to_writer(&mut text, &RecordOut { record, show: self.show });
+            text.extend_from_slice(b"\n\n");
+        }
+        Some(answer::counted(text, room))
     }
-    text.into()
 }

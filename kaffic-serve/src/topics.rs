@@ -336,7 +336,7 @@ pub(crate) async fn offsets(
                 Some(time) => Some(ask.at(partition, time).await?),
                 None => None,
             };
-            let (earliest, end) = (ask.earliest(partition).await?, ask.latest(partition).await?);
+            let (earliest, end) = ask.range(partition).await?;
             Ok::<_, Problem>(PartitionOffsets { partition, earliest, end, at })
         })
         .buffered(AT_ONCE)

@@ -117,8 +117,11 @@ await page.getByText(/now 116/).waitFor();
 const member = await api('v1/groups/billing/members', { topics: ['orders'] });
 await page.getByRole('region', { name: 'Members' }).getByText(member.name).waitFor();
 const path = `v1/groups/billing/members/${member.id}`;
-while ((await api(`${path}/records?max_records=40&wait_ms=1000`, null, 'GET')).records.length) {
-  await api(`${path}/commits`, {});
+for (let after = 0; ;) {
+  const { records, next } = await api(`${path}/records?max_records=40&wait_ms=1000&after=${after}`, null, 'GET');
+  if (!records.length) break;
+  after = next;
+  await api(`${path}/commits`, { after });
   await page.waitForTimeout(700);
 }
 await page.getByText(/now 0/).waitFor();
@@ -129,6 +132,7 @@ await page.getByText('The group has no members.').waitFor();
 console.log('the list of topics');
 await api('v1/topics', { name: 'audit', retention_ms: 604800000, compression: 'zstd' });
 await page.getByRole('link', { name: 'Topics' }).click();
+await page.getByLabel('Count records').check();
 await page.getByRole('cell', { name: '122', exact: true }).waitFor();
 await picture('topics');
 

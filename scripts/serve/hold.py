@@ -14,6 +14,15 @@ URL, PID = urlsplit(sys.argv[1]), int(sys.argv[2])
 STREAMS = int(sys.argv[3]) if len(sys.argv) > 3 else 10_000
 
 
+# What the server may have, whatever is done to it, in MiB: its bounds for bodies and answers are 768 together.
+MOST = 1500
+
+
+def check(fits, what):
+    assert fits, what
+    assert memory() < MOST, f"{memory():.0f} MiB"
+
+
 def memory():
     """The process's memory now, in MiB."""
     with open(f"/proc/{PID}/status") as status:
@@ -53,6 +62,7 @@ async def streams():
     assert await ask("POST", "/v1/topics/t/records", {"value": "hello"}) == 200
     await asyncio.wait_for(asyncio.gather(*waiting), 120)
     print(f"a record reached all of them within {time.monotonic() - begun:.2f} s, memory {memory():.0f} MiB")
+    check(memory() - before < STREAMS / 10, "an idle stream takes more than 100 KiB")
     for _, writer in open_:
         writer.close()
 
@@ -81,6 +91,8 @@ async def slow_heads(count=2000):
     kinds = {str(answer) for answer in answers}
     print(f"{count} heads of a byte a second: memory {held:.0f} MiB, others get {health} meanwhile; all sent away "
           f"after {time.monotonic() - begun:.0f} s: {', '.join(sorted(kinds))}")
+    check(health == 200, f"others get {health}")
+    check(not any(" 200 " in kind for kind in kinds), kinds)
 
 
 async def huge_bodies(count=50):
@@ -111,6 +123,8 @@ async def huge_bodies(count=50):
 
     answers = await asyncio.gather(*(send() for _ in range(count)))
     print(f"{count} bodies of 1 GiB: {sorted(set(answers))}, memory at most {most:.0f} MiB")
+    check(set(answers) <= {"413", "503", "cut off"} and "413" in answers, answers)
+    check(most < MOST, most)
 
 
 async def nonsense(count=500):
@@ -124,6 +138,7 @@ async def nonsense(count=500):
         writer.close()
         seen[status] = seen.get(status, 0) + 1
     print(f"{count} bodies of nonsense: {seen}, memory {memory():.0f} MiB")
+    check(set(seen) == {"400"}, seen)
 
 
 async def main():

@@ -20,6 +20,8 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMED, PLAIN, BATCH = 4, 4, 5
 PARTITIONS = 2
+# What each writer stores at the very least while the servers come and go.
+LEAST = 20 * BATCH
 
 
 class Pair:
@@ -112,9 +114,15 @@ class Writer(threading.Thread):
     def __init__(self, pair, number, named, stop):
         super().__init__(daemon=True)
         self.pair, self.name, self.named, self.stop = pair, f"w{number}", named, stop
-        self.acknowledged, self.failed, self.number = [], 0, 0
+        self.acknowledged, self.failed, self.number, self.fault = [], 0, 0, None
 
     def run(self):
+        try:
+            self.write()
+        except Exception as fault:  # It would end this thread, and nothing else.
+            self.fault = fault
+
+    def write(self):
         while not self.stop.is_set():
             numbers = range(self.number, self.number + BATCH)
             body = {"records": [{"key": self.name, "value": f"{self.name}-{number}"} for number in numbers]}
@@ -233,6 +241,8 @@ def main():
         for writer in writers:
             writer.join(120)
             assert not writer.is_alive(), f"{writer.name} hangs"
+            assert writer.fault is None, f"{writer.name}: {writer.fault!r}"
+            assert len(writer.acknowledged) >= LEAST, f"{writer.name} stored {len(writer.acknowledged)} records"
         check(pair, writers, follower)
 
 

@@ -310,7 +310,10 @@ impl ConsumerBuilder {
         let mut wanted: Vec<(TopicDescription, u32)> = Vec::new();
         let mut seen = BTreeSet::new();
         for (name, partitions) in &self.topics {
-            let topic = topics.describe(name).await?;
+            let topic = match &self.group.group {
+                None => topics.describe_to_read(name).await?,
+                Some(_) => topics.describe(name).await?,
+            };
             let all = (0..topic.partitions).collect();
             for partition in partitions.clone().unwrap_or(all) {
                 topic.check_partition(partition)?;

@@ -28,7 +28,8 @@ async function show() {
   const [pattern, page, area] = pages.find(([pattern]) => pattern.test(hash)) ?? pages[0];
   const [, name] = hash.match(pattern) ?? [];
   document.querySelectorAll('nav a').forEach((link) => {
-    link.toggleAttribute('aria-current', link.textContent === area);
+    if (link.textContent === area) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
   });
   document.title = name ? `${decodeURIComponent(name)} · kaffic` : `${area} · kaffic`;
   say();

@@ -49,7 +49,7 @@ export function topic(into, signal, topicName) {
     return described;
   }
 
-  return { refresh, every: 3000 };
+  return { refresh, every: 10000 };
 }
 
 // What the objects weigh is asked for on demand: it takes a look at each of them.

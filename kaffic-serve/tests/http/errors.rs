@@ -65,6 +65,20 @@ async fn a_wrong_request_is_told_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_is_not_known_is_told() {
+    let server = Served::start().await;
+    server.topic("t", 1).await;
+    let member = "/v1/groups/g/members/m";
+    for path in ["/v1/topics", "/v1/topics/t", "/v1/topics/t/size", "/v1/groups", member] {
+        fails(&server.get(&format!("{path}?limit=1")).await, 400, "invalid_argument");
+    }
+    fails(&server.get("/v1/topics/t/offsets?limit=1").await, 400, "invalid_argument");
+    fails(&server.delete("/v1/topics/t?dry_run=true").await, 400, "invalid_argument");
+    assert_eq!(server.get("/v1/topics/t").await.0, 200);
+    assert_eq!(server.get("/healthz?probe").await.0, 200);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said_so() {
     let server = Served::start().await;
     for path in [

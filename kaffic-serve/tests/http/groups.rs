@@ -1,7 +1,7 @@
 //! Groups, from outside and with members that live on the server.
 
 use crate::support::{Served, answer, fails, values};
-use kaffic_serve::Limits;
+use kaffic_serve::{Config, Limits};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -26,7 +26,9 @@ async fn a_member_reads_commits_and_leaves() {
     let member = join(&server, "g", json!({})).await;
     let two = server.values(&format!("{member}/records?max_records=2&wait_ms=20000")).await;
     assert_eq!(two, ["a", "b"]);
-    let (status, committed) = server.post(&format!("{member}/commits"), json!({})).await;
+    let commits = format!("{member}/commits");
+    fails(&server.post(&commits, json!({})).await, 400, "invalid_argument");
+    let (status, committed) = server.post(&commits, json!({ "after": 1 })).await;
     assert_eq!(status, 200, "{committed}");
     assert_eq!(committed["offsets"][0]["offset"], 2);
     assert_eq!(lag(&server).await, 1);
@@ -36,7 +38,7 @@ async fn a_member_reads_commits_and_leaves() {
     assert!(metrics.as_str().unwrap().contains(line), "{metrics}");
     let (_, shown) = server.get(&member).await;
     assert_eq!(shown["positions"], json!([{ "topic": "t", "partition": 0, "offset": 2 }]));
-    assert_eq!(server.values(&format!("{member}/records")).await, ["c"]);
+    assert_eq!(server.values(&format!("{member}/records?after=1")).await, ["c"]);
     // Not committed, so the next member has it again.
     assert_eq!(server.delete(&member).await.0, 204);
     fails(&server.get(&member).await, 404, "member_not_found");
@@ -46,6 +48,28 @@ async fn a_member_reads_commits_and_leaves() {
     server.post(&format!("{member}/commits"), json!({ "offsets": [offset] })).await;
     assert_eq!(lag(&server).await, 0);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn lag_is_asked_for_when_somebody_looks() {
+    let client = kaffic_core::Kaffic::connect("memory://").await.unwrap();
+    let lag_every = Some(std::time::Duration::from_millis(1));
+    let server = Served::on(client, Config { lag_every, ..Config::default() }).await;
+    server.topic("t", 1).await;
+    server.store("t", &["a", "b", "c"]).await;
+    let commit = json!({ "offsets": [{ "topic": "t", "partition": 0, "offset": 1 }] });
+    for group in ["g", "h"] {
+        let (status, _) = server.post(&format!("/v1/groups/{group}/commits"), commit.clone()).await;
+        assert_eq!(status, 200);
+    }
+    // An answer has what is known; the question goes on behind it.
+    let shown = async |group: &str| {
+        let (_, metrics) = server.get("/metrics").await;
+        let line =
+            format!("kaffic_consumer_lag{{group=\"{group}\",topic=\"t\",partition=\"0\"}} 2\n");
+        metrics.as_str().unwrap().contains(&line)
+    };
+    while !(shown("g").await && shown("h").await) {}
 }
 
 #[tokio::test]
@@ -89,6 +113,39 @@ async fn what_a_client_did_not_stay_for_is_not_lost() {
 }
 
 #[tokio::test]
+async fn an_answer_comes_again_until_it_has_arrived() {
+    let server = Served::start().await;
+    server.topic("t", 1).await;
+    server.store("t", &["a", "b", "c"]).await;
+    let member = join(&server, "g", json!({})).await;
+    let poll = async |query: &str| {
+        let (status, answer) =
+            server.get(&format!("{member}/records?wait_ms=20000&max_records=1{query}")).await;
+        assert_eq!(status, 200, "{answer}");
+        (values(&answer).join(","), answer["next"].as_u64().unwrap())
+    };
+    let committed = async |after: u64| {
+        let commits = format!("{member}/commits");
+        let (status, committed) = server.post(&commits, json!({ "after": after })).await;
+        assert_eq!(status, 200, "{committed}");
+        committed["offsets"][0]["offset"].as_i64().unwrap()
+    };
+    assert_eq!(poll("").await, ("a".to_owned(), 1));
+    // As if that had been lost.
+    assert_eq!(poll("").await, ("a".to_owned(), 1));
+    assert_eq!(poll("&after=0").await, ("a".to_owned(), 1));
+    assert_eq!(committed(0).await, 0, "nothing has arrived");
+    assert_eq!(poll("&after=1").await, ("b".to_owned(), 2));
+    assert_eq!(committed(1).await, 1, "the second has not arrived");
+    assert_eq!(poll("&after=1").await, ("b".to_owned(), 2));
+    // A commit shows it too.
+    assert_eq!(committed(2).await, 2);
+    assert_eq!(poll("&after=2").await, ("c".to_owned(), 3));
+    let unknown = server.get(&format!("{member}/records?after=7")).await;
+    fails(&unknown, 400, "invalid_argument");
+}
+
+#[tokio::test]
 async fn one_request_of_a_member_at_a_time() {
     let server = Served::start().await;
     server.topic("t", 1).await;
@@ -108,9 +165,13 @@ async fn a_member_may_commit_by_itself() {
     server.store("t", &["a"]).await;
     let member = join(&server, "g", json!({ "auto_commit_ms": 100 })).await;
     assert_eq!(server.values(&format!("{member}/records?wait_ms=20000")).await, ["a"]);
-    // What was given counts as processed when more is asked for.
+    // Long after: as it is not known to have arrived, it is not committed.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(server.values(&format!("{member}/records")).await, ["a"]);
+    assert_eq!(lag_or(&server, 1).await, 1);
+    // What has arrived counts as processed when more is asked for.
     while lag_or(&server, 1).await != 0 {
-        assert_eq!(server.values(&format!("{member}/records?wait_ms=100")).await, [""; 0]);
+        assert_eq!(server.values(&format!("{member}/records?wait_ms=100&after=1")).await, [""; 0]);
     }
 }
 

@@ -26,32 +26,42 @@ async fn a_body_has_a_size() {
     server.topic("t", 1).await;
     let big = json!({ "value": "x".repeat(1000) });
     fails(&server.post(RECORDS, big.clone()).await, 413, "body_too_large");
-    // Of unknown length.
-    let pieces = (0..100).map(|_| Ok::<_, std::io::Error>("x".repeat(100)));
-    let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
-    let request = server.request(Method::POST, RECORDS).body(body);
-    let sent = request.header("content-type", "application/octet-stream").send().await;
-    // The server may close before all is sent.
-    if let Ok(response) = sent {
-        assert_eq!(response.status(), 413);
-    }
+    // Of unknown length: just too much, so that nothing is left to be sent when the server closes.
+    let head = "POST /v1/topics/t/records HTTP/1.1\r\nHost: x\r\nContent-Type: \
+                application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let sent = format!("{head}3e9\r\n{}\r\n", "x".repeat(1001));
+    let answer = raw(&server, sent.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     let line = server.request(Method::POST, RECORDS).body(big.to_string());
-    let line = answer(line.header("content-type", "application/x-ndjson")).await;
+    let line = crate::support::answer(line.header("content-type", "application/x-ndjson")).await;
     fails(&line, 413, "body_too_large");
     // Many lines may be longer together.
     let lines = "{\"value\":\"v\"}\n".repeat(1000);
     let lines = server.request(Method::POST, RECORDS).body(lines);
-    let (status, stored) = answer(lines.header("content-type", "application/x-ndjson")).await;
+    let lines = lines.header("content-type", "application/x-ndjson");
+    let (status, stored) = crate::support::answer(lines).await;
     assert_eq!((status.as_u16(), &stored["count"]), (200, &json!(1000)));
 }
 
 #[tokio::test]
 async fn bodies_have_a_size_together() {
-    let server = Served::with(Limits { bodies_bytes: 1000, ..Limits::default() }).await;
+    let limits = Limits { body_bytes: 1000, bodies_bytes: 1000, ..Limits::default() };
+    let server = Served::with(limits).await;
     server.topic("t", 1).await;
-    let big = json!({ "value": "x".repeat(1000) });
-    fails(&server.post(RECORDS, big).await, 503, "busy");
-    assert_eq!(server.post(RECORDS, json!({ "value": "v" })).await.0, 200);
+    let mut stuck = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /v1/topics/t/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 950\r\n\r\n";
+    stuck.write_all(format!("{head}{}", " ".repeat(900)).as_bytes()).await.unwrap();
+    let other = json!({ "value": "x".repeat(200) });
+    let refused = loop {
+        match server.post(RECORDS, other.clone()).await {
+            (status, _) if status == 200 => {}
+            refused => break refused,
+        }
+    };
+    fails(&refused, 503, "busy");
+    drop(stuck);
+    while server.post(RECORDS, other.clone()).await.0 != 200 {}
 }
 
 #[tokio::test]
@@ -86,11 +96,13 @@ async fn who_sends_slowly_is_sent_away() {
 #[tokio::test]
 async fn a_head_has_a_size() {
     let server = Served::with(Limits { head_bytes: 8 << 10, ..Limits::default() }).await;
-    let long = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(20 << 10));
+    // Just as much as it takes, without an end, so that nothing is left to be read when it closes.
+    let head = "GET /healthz HTTP/1.1\r\nHost: x\r\nX: ";
+    let long = format!("{head}{}", "x".repeat((8 << 10) - head.len()));
     let answer = raw(&server, long.as_bytes()).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let nonsense = raw(&server, b"\x16\x03\x01 nonsense\r\n\r\n").await;
-    assert!(nonsense.is_empty() || nonsense.starts_with("HTTP/1.1 400 "), "{nonsense}");
+    assert!(nonsense.starts_with("HTTP/1.1 400 "), "{nonsense}");
     assert_eq!(server.get("/healthz").await.0, 200);
 }
 
@@ -122,6 +134,14 @@ async fn requests_have_a_number() {
     let refused = server.request(Method::GET, "/v1/topics").send().await.unwrap();
     assert_eq!(refused.headers()["retry-after"], "1");
     assert_eq!(server.get("/healthz").await.0, 200, "which always answers");
+    assert_eq!(server.get("/metrics").await.0, 200, "which is wanted then most of all");
+    // What may last has room of its own, however it is written; and nothing else has.
+    let lines = server.request(Method::POST, RECORDS).body("{}\n");
+    assert_eq!(answer(lines.header("content-type", "application/x-ndjson")).await.0, 200);
+    let fetch = "/v1/topics/t/partitions/0/records";
+    assert_eq!(server.get(&format!("{fetch}?w%61it_ms=1")).await.0, 200);
+    fails(&server.get(&format!("{fetch}?wait_ms=0")).await, 503, "busy");
+    fails(&server.get("/v1/topics/t/offsets?wait_ms=1").await, 503, "busy");
     drop(stuck);
     while server.get("/v1/topics").await.0 != 200 {}
 }
@@ -152,15 +172,101 @@ async fn answers_have_a_size_together() {
     server.stop().await;
 }
 
+/// Asks for a stream, and reads nothing of it.
+async fn unread(server: &Served, query: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("GET /v1/topics/t/stream?{query} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn streams_count_as_answers() {
+    let server = Served::with(Limits { answers_bytes: 200_000, ..Limits::default() }).await;
+    server.topic("t", 1).await;
+    let long = "x".repeat(150_000);
+    for _ in 0..10 {
+        server.store("t", &[long.as_str(); 10]).await;
+    }
+    let stuck = unread(&server, "from=earliest").await;
+    let held = async || {
+        let (_, metrics) = server.get("/metrics").await;
+        !metrics.as_str().unwrap().contains("kaffic_answer_bytes 0\n")
+    };
+    while !held().await {}
+    // Whoever takes its own gets all of it, as soon as there is room.
+    drop(stuck);
+    let mut other = server.request(Method::GET, "/v1/topics/t/stream?from=earliest");
+    other = other.header("last-event-id", "0:90");
+    let mut other = other.send().await.unwrap();
+    let mut taken = 0;
+    while taken < 10 * long.len() {
+        taken += other.chunk().await.unwrap().unwrap().len();
+    }
+    drop(other);
+    while held().await {}
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_in_nobodys_way() {
+    // It is not sent away for that, for once.
+    let write_timeout = Duration::from_secs(3600);
+    let server = Served::with(Limits { write_timeout, ..Limits::default() }).await;
+    server.topic("t", 100).await;
+    let value = "x".repeat(8000);
+    for partition in 0..100 {
+        let records = vec![json!({ "value": value }); 32];
+        let some = json!({ "records": records, "partition": partition });
+        assert_eq!(server.post(RECORDS, some).await.0, 200);
+    }
+    let _stuck = unread(&server, "from=earliest").await;
+    // Until what the sockets hold is full, and the server can't go on.
+    let read = async || {
+        let (_, metrics) = server.get("/metrics").await;
+        let text = metrics.as_str().unwrap().to_owned();
+        let line = text.lines().find(|line| line.starts_with("kaffic_records_read_total")).unwrap();
+        line.split_once(' ').unwrap().1.to_owned()
+    };
+    let mut before = String::new();
+    loop {
+        let now = read().await;
+        if now == before && now != "0" {
+            break;
+        }
+        before = now;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let fetches = (0..100).map(|partition| {
+        let path = format!("/v1/topics/t/partitions/{partition}/records?max_records=1");
+        let server = &server;
+        async move { assert_eq!(server.values(&path).await.len(), 1) }
+    });
+    let all =
+        tokio::time::timeout(Duration::from_secs(60), futures_util::future::join_all(fetches));
+    all.await.expect("they are not answered");
+}
+
 #[tokio::test]
 async fn lines_wait_for_room() {
-    let server = Served::with(Limits { bodies_bytes: 1000, ..Limits::default() }).await;
+    let limits = Limits { body_bytes: 1000, bodies_bytes: 1000, ..Limits::default() };
+    let server = Served::with(limits).await;
     server.topic("t", 1).await;
     let lines: String =
         (0..500).map(|number| format!("{{\"value\":\"{number:0>100}\"}}\n")).collect();
     let lines = server.request(Method::POST, RECORDS).body(lines);
     let (status, stored) = answer(lines.header("content-type", "application/x-ndjson")).await;
     assert_eq!((status.as_u16(), &stored["count"]), (200, &json!(500)), "{stored}");
+}
+
+#[tokio::test]
+async fn a_long_line_takes_its_room_once() {
+    let (body_bytes, bodies_bytes) = (200_000, 200_000);
+    let server = Served::with(Limits { body_bytes, bodies_bytes, ..Limits::default() }).await;
+    server.topic("t", 1).await;
+    let lines = format!("{{\"value\":\"{}\"}}\n", "x".repeat(180_000));
+    let lines = server.request(Method::POST, RECORDS).body(lines);
+    let (status, stored) = answer(lines.header("content-type", "application/x-ndjson")).await;
+    assert_eq!((status.as_u16(), &stored["count"]), (200, &json!(1)), "{stored}");
 }
 
 #[tokio::test]

@@ -4,11 +4,13 @@
 #![expect(clippy::disallowed_methods, reason = "tests are not simulated")]
 
 mod errors;
+mod gate;
 mod groups;
 mod limits;
 mod records;
 mod shutdown;
 mod streams;
+mod stuck;
 mod support;
 mod tls;
 mod topics;

@@ -181,6 +181,50 @@ async fn a_sequence_is_written_once_by_whichever_server() {
 }
 
 #[tokio::test]
+async fn what_is_behind_a_refused_sequence_is_not_written() {
+    let server = Served::start().await;
+    server.topic("t", 1).await;
+    server.patch("/v1/topics/t", json!({ "max_record_bytes": 20 })).await;
+    let batch = |second: &str| {
+        let records = ["10", second, "12"].map(|value| json!({ "key": "k", "value": value }));
+        json!({ "producer": "p", "sequence": 10, "records": records })
+    };
+    let failed = server.post(RECORDS, batch(&"x".repeat(30))).await;
+    fails(&failed, 413, "record_too_large");
+    let results = &failed.1["results"];
+    assert_eq!(results[0]["offset"], 0, "{results}");
+    assert_eq!(results[2]["problem"]["outcome"], "not_written", "{results}");
+    assert_eq!(server.values(FETCH).await, ["10"]);
+    // So what is sent again is not taken for a duplicate.
+    let (status, stored) = server.post(RECORDS, batch("11")).await;
+    assert_eq!(status, 200, "{stored}");
+    assert_eq!(server.values(FETCH).await, ["10", "11", "12"]);
+    // Duplicates are not counted, and what a request stored that failed is.
+    let (_, metrics) = server.get("/metrics").await;
+    let metrics = metrics.as_str().unwrap();
+    assert!(metrics.contains("kaffic_records_produced_total 3\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_name_that_another_server_took_over_is_worth_another_try() {
+    let one = Served::start().await;
+    let other = Served::on(one.client.clone(), Default::default()).await;
+    one.topic("t", 1).await;
+    let lines = async |server: &Served, sequence: u32| {
+        let path = format!("{RECORDS}?producer=p&sequence={sequence}");
+        let request = server.request(Method::POST, &path).body("{\"key\":\"k\",\"value\":\"v\"}\n");
+        answer(request.header("content-type", "application/x-ndjson")).await
+    };
+    assert_eq!(lines(&one, 0).await.0, 200);
+    assert_eq!(lines(&other, 1).await.0, 200);
+    let fenced = lines(&one, 2).await;
+    fails(&fenced, 409, "fenced");
+    assert_eq!(fenced.1["retriable"], true, "{}", fenced.1);
+    assert_eq!(lines(&one, 2).await.0, 200);
+    assert_eq!(one.values(FETCH).await.len(), 3);
+}
+
+#[tokio::test]
 async fn an_atomic_append_is_all_or_nothing() {
     let server = Served::start().await;
     server.topic("t", 1).await;
