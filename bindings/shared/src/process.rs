@@ -26,9 +26,11 @@ extern "C" fn in_the_child() {
     RUNTIME.store(ptr::null_mut(), Ordering::Relaxed);
     USERS.store(0, Ordering::Relaxed);
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    crate::logs::in_the_child();
 }
 
-fn hook() {
+/// Has what belongs to the parent given up in a child.
+pub(crate) fn hook() {
     if HOOKED.load(Ordering::Acquire) || HOOKED.swap(true, Ordering::AcqRel) {
         return;
     }
