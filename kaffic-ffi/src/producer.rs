@@ -12,7 +12,7 @@ use crate::records::{kaffic_record_t, lent_records, record, records};
 use crate::topics::partition_number;
 use futures_util::FutureExt;
 use kaffic_bindings::failure::Result;
-use kaffic_bindings::process::{self, Belonging, Owned};
+use kaffic_bindings::process::{self, Belonging, Held, Owned};
 use kaffic_bindings::{Failure, Status};
 use kaffic_core::{Producer, Record, Ticket};
 use std::ffi::c_char;
@@ -31,10 +31,12 @@ struct Inner {
 }
 
 /// # Safety
-/// `producer` is null, or a producer that lives for `'a`.
-unsafe fn inner<'a>(producer: *const kaffic_producer_t) -> Result<&'a Inner> {
+/// What is behind a producer, for as long as a call needs it: a callback may free it meanwhile.
+///
+/// `producer` is null, or a producer that lives.
+unsafe fn inner(producer: *const kaffic_producer_t) -> Result<Held<Inner>> {
     // SAFETY: the caller's contract.
-    unsafe { reference(producer, "producer") }?.0.get()
+    unsafe { reference(producer, "producer") }?.0.hold()
 }
 
 /// Gives a producer for a topic, with the settings of `config`, which may be null. What becomes of its
@@ -102,7 +104,7 @@ pub unsafe extern "C" fn kaffic_producer_send(
             check_may_wait()?;
             let runtime = process::runtime()?;
             let _inside = runtime.enter();
-            let sending = Sending { inner, runtime, deadline: deadline(timeout_ms) };
+            let sending = Sending { inner: &inner, runtime, deadline: deadline(timeout_ms) };
             // A producer copies what it takes into its batch and keeps nothing of the record.
             for record in lent_records(records, record_size, count)? {
                 let tag = tag.wrapping_add(sent as u64);

@@ -602,6 +602,51 @@ static void groups(void) {
     kaffic_config_free(config);
 }
 
+typedef struct {
+    kaffic_consumer_t *consumer;
+    kaffic_event_kind_t at;
+} leaving_t;
+
+static void leaves(void *userdata, kaffic_event_kind_t kind, const kaffic_partitions_t *at,
+                   kaffic_partitions_t *commits) {
+    leaving_t *leaving = (leaving_t *)userdata;
+    CHECK(kaffic_partitions_len(at) == 1);
+    if (kind == leaving->at) {
+        kaffic_consumer_free(leaving->consumer);
+        leaving->consumer = NULL;
+    }
+    if (commits != NULL) OK(kaffic_partitions_add(commits, "grouped", 0, 1, NULL, &error));
+}
+
+/* A consumer that is freed in a callback from within its own call, which goes on to its end. */
+static void leaving(void) {
+    static const kaffic_event_kind_t kinds[] = {KAFFIC_EVENT_ASSIGNED, KAFFIC_EVENT_REVOKED};
+    const char *topic = "grouped";
+    size_t at;
+    for (at = 0; at < 2; at++) {
+        const char *const member[] = {"group", at == 0 ? "leaves-poll" : "leaves-close", NULL};
+        kaffic_config_t *config = settings(member);
+        leaving_t leaving;
+        memset(&leaving, 0, sizeof leaving);
+        leaving.at = kinds[at];
+        OK(kaffic_consumer_new(client, config, NULL, 0, &leaving.consumer, &error));
+        OK(kaffic_consumer_on_rebalance(leaving.consumer, leaves, &leaving, NULL, &error));
+        OK(kaffic_consumer_subscribe(leaving.consumer, &topic, 1, FOREVER, &error));
+        for (;;) {
+            kaffic_records_t *records = NULL;
+            size_t came;
+            OK(kaffic_consumer_poll(leaving.consumer, 1, 60 * SECOND, &records, &error));
+            came = kaffic_records_len(records);
+            kaffic_records_free(records);
+            if (leaving.consumer == NULL || came > 0) break;
+        }
+        CHECK((leaving.consumer == NULL) == (at == 0));
+        if (at == 1) OK(kaffic_consumer_close(leaving.consumer, FOREVER, &error));
+        CHECK(leaving.consumer == NULL);
+        kaffic_config_free(config);
+    }
+}
+
 /* What threads of the library's touch is at rest before, and atomic: how they agree can't be seen from here. */
 typedef struct { int lines, freed; } log_t;
 static log_t log_seen;
@@ -650,6 +695,7 @@ int main(void) {
     partitions();
     consuming();
     groups();
+    leaving();
     logging();
     FAILS(KAFFIC_INVALID_ARGUMENT, "free", kaffic_shutdown(0, &error));
     kaffic_client_free(client);
