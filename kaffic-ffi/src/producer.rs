@@ -363,7 +363,7 @@ pub unsafe extern "C" fn kaffic_producer_fence_all(
 }
 
 /// Frees a producer, and does not wait: what is in its buffer is still written as long as the process
-/// lives. Close it before to know. Null is nothing.
+/// lives, and kaffic_shutdown waits for it. Close it before to know. Null is nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_producer_free(producer: *mut kaffic_producer_t) {
     // SAFETY: null, or a producer that was given and not freed, by the rules of the header.

@@ -682,6 +682,26 @@ static void logging(void) {
     CHECK(__atomic_load_n(&log_seen.freed, __ATOMIC_SEQ_CST) == 2);
 }
 
+/* What was sent is written before the library ends, though nobody waits for it. */
+static void ending(const char *name) {
+    static kaffic_record_t records[1000];
+    kaffic_producer_t *producer = NULL;
+    int64_t offset = 0;
+    size_t at;
+    for (at = 0; at < 1000; at++) records[at] = record_of(NULL, "under way");
+    OK(kaffic_topic_create(client, "ended", NULL, FOREVER, &error));
+    OK(kaffic_producer_new(client, "ended", NULL, NULL, FOREVER, &producer, &error));
+    for (at = 0; at < 20; at++) {
+        OK(kaffic_producer_send(producer, records, sizeof records[0], 1000, 0, FOREVER, NULL, &error));
+    }
+    kaffic_producer_free(producer);
+    kaffic_client_free(client);
+    OK(kaffic_shutdown(60 * SECOND, &error));
+    client = test_client(name);
+    OK(kaffic_topic_offset(client, "ended", 0, "latest", FOREVER, &offset, &error));
+    CHECK(offset == 20000);
+}
+
 int main(void) {
     const char *run = getenv("KAFFIC_TEST_RUN");
     char name[64];
@@ -697,6 +717,7 @@ int main(void) {
     groups();
     leaving();
     logging();
+    ending(name);
     FAILS(KAFFIC_INVALID_ARGUMENT, "free", kaffic_shutdown(0, &error));
     kaffic_client_free(client);
     kaffic_client_free(NULL);
