@@ -215,7 +215,8 @@ fn unknown_if_late(failure: Failure) -> Failure {
 
 /// Appends records to a partition as one batch, all or none, and waits until they are written; with
 /// `expected_offset` (otherwise KAFFIC_NO_OFFSET) only if the first of them gets just that offset. Borrows
-/// them. `delivery`, which may be null, gets where the first is. Thread-safe.
+/// them. `delivery`, which may be null, gets where the first is; `delivery_size` is
+/// sizeof(kaffic_delivery_t). Thread-safe.
 ///
 /// KAFFIC_CONDITION_FAILED, of which kaffic_error_tail has the actual tail; otherwise as
 /// kaffic_producer_send_and_wait.
@@ -260,7 +261,7 @@ pub unsafe extern "C" fn kaffic_producer_append(
 /// Waits until everything sent before is written or has failed, and has been told to the producer's
 /// queue. Thread-safe.
 ///
-/// The first failure since the last flush; KAFFIC_TIMED_OUT.
+/// The first failure since the last flush; KAFFIC_TIMED_OUT, of unknown outcome: what was sent goes on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_producer_flush(
     producer: *const kaffic_producer_t,
@@ -271,11 +272,12 @@ pub unsafe extern "C" fn kaffic_producer_flush(
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
-            wait(timeout_ms, "a flush", async {
+            let flush = async {
                 let flushed = inner.producer.flush().await;
                 inner.deliveries.all_told().await?;
                 Ok(flushed?)
-            })
+            };
+            wait(timeout_ms, "a flush", flush).map_err(unknown_if_late)
         })
     }
 }
@@ -294,11 +296,12 @@ pub unsafe extern "C" fn kaffic_producer_close(
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
-            wait(timeout_ms, "closing a producer", async {
+            let close = async {
                 let closed = inner.producer.close().await;
                 inner.deliveries.all_told().await?;
                 Ok(closed?)
-            })
+            };
+            wait(timeout_ms, "closing a producer", close).map_err(unknown_if_late)
         })
     }
 }
