@@ -82,8 +82,9 @@ pub unsafe extern "C" fn kaffic_producer_new(
 /// `accepted`, which may be null, gets how many records are in the buffer, also when the call fails: the
 /// one at that index is what failed, and it and those after it were not sent.
 ///
-/// KAFFIC_QUEUE_FULL when there was no room in time, or when a million deliveries wait to be polled;
-/// KAFFIC_RECORD_TOO_LARGE, KAFFIC_INVALID_ARGUMENT, KAFFIC_INVALID_UTF8 for a header's name,
+/// KAFFIC_QUEUE_FULL when there was no room in time. A queue holds 1,048,576 deliveries, those of records
+/// under way included; where all have come and none is polled, a call that would wait as long as it takes
+/// ends with KAFFIC_QUEUE_FULL too, since only kaffic_queue_poll makes room then. KAFFIC_RECORD_TOO_LARGE, KAFFIC_INVALID_ARGUMENT, KAFFIC_INVALID_UTF8 for a header's name,
 /// KAFFIC_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_producer_send(
@@ -126,6 +127,9 @@ fn deadline(timeout_ms: i64) -> Option<Instant> {
     limit(timeout_ms).and_then(|wait| Instant::now().checked_add(wait))
 }
 
+const DELIVERIES_FULL: &str =
+    "a million deliveries wait to be polled or are to come; poll the producer's queue";
+
 struct Sending<'a> {
     inner: &'a Inner,
     runtime: &'a Runtime,
@@ -135,14 +139,16 @@ struct Sending<'a> {
 impl Sending<'_> {
     fn send(&self, record: Record, tag: u64) -> Result<()> {
         let deliveries = &self.inner.deliveries;
-        if let Some(queue) = deliveries.queue() {
-            let full = "a million deliveries wait to be polled; poll the producer's queue";
-            if !queue.expect(1) {
-                self.wait_for(full, async {
-                    queue.wait_for_room().await;
-                    Ok(())
-                })?;
-            }
+        if let Some(queue) = deliveries.queue()
+            && !queue.expect(1)
+        {
+            let for_ever = self.deadline.is_none();
+            self.wait_for(DELIVERIES_FULL, async {
+                match queue.wait_for_room(for_ever).await {
+                    true => Ok(()),
+                    false => Err(Failure::new(Status::QueueFull, DELIVERIES_FULL)),
+                }
+            })?;
         }
         let ticket = self.enqueue(record).inspect_err(|_| {
             if let Some(queue) = deliveries.queue() {
@@ -170,8 +176,7 @@ impl Sending<'_> {
     #[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
     fn wait_for<T>(&self, full: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let waited = self.runtime.handle().block_on(process::limited(left, "a send", work));
-        waited.map_err(|failure| match failure.status {
+        process::within(left, "a send", work).map_err(|failure| match failure.status {
             Status::TimedOut => Failure::new(Status::QueueFull, full),
             _ => failure,
         })
