@@ -187,6 +187,7 @@ static void producing(void) {
     size_t accepted = 99, len = 9;
     int64_t sequence = 0;
     char *large;
+    int fd;
 
     OK(kaffic_queue_new(&queue, &error));
     CHECK(kaffic_queue_fd(queue) >= 0 && kaffic_queue_fd(NULL) == -1 && readable(kaffic_queue_fd(queue)) == 0);
@@ -359,8 +360,13 @@ static void producing(void) {
     /* A queue may go before its producer. */
     records[0] = record_of("k", "last");
     OK(kaffic_producer_send(producer, records, sizeof bad, 1, 1, FOREVER, NULL, &error));
+    OK(kaffic_producer_flush(producer, FOREVER, &error));
+    fd = kaffic_queue_fd(queue);
+    CHECK(readable(fd) == 1);
     kaffic_queue_free(queue);
     kaffic_queue_free(NULL);
+    /* It is open as long as a producer has the queue, and tells of nothing. */
+    CHECK(readable(fd) == 0);
     OK(kaffic_producer_send(producer, records, sizeof bad, 1, 1, FOREVER, NULL, &error));
     OK(kaffic_producer_flush(producer, FOREVER, &error));
     kaffic_producer_free(producer);
