@@ -145,8 +145,9 @@ unsafe fn inner(consumer: *const kaffic_consumer_t) -> Result<Held<Inner>> {
 
 /// Gives a consumer with the settings of `config`, which may be null. It reads nothing until
 /// kaffic_consumer_subscribe, _subscribe_pattern or _assign says what. Rebalances are told to `events`, a
-/// queue, with `tag`; it may be null. Borrows, and keeps the queue alive. Free the consumer with
-/// kaffic_consumer_free. Does not wait. Thread-safe.
+/// queue, with `tag`; it may be null. Of rebalances that nobody polls a queue keeps the newest 1,000.
+/// Borrows, and keeps the queue alive. Free the consumer with kaffic_consumer_free. Does not wait.
+/// Thread-safe.
 ///
 /// KAFFIC_UNKNOWN_SETTING, KAFFIC_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

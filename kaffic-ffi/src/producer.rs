@@ -1,20 +1,21 @@
 //! Producers.
 
 use crate::boundary::{
-    Out, border, check_may_wait, kaffic_status_t, limit, reference, take_back, text, wait,
+    Out, border, check_may_wait, infallible, kaffic_status_t, limit, reference, slice, take_back,
+    text, wait,
 };
 use crate::client::{client, kaffic_client_t};
 use crate::config::{kaffic_config_t, settings};
 use crate::deliveries::{Deliveries, Sent};
 use crate::error::{KAFFIC_NO_OFFSET, kaffic_error_t};
-use crate::queue::{kaffic_delivery_t, kaffic_queue_t, queue};
+use crate::queue::{Told, kaffic_delivery_t, kaffic_queue_t, queue};
 use crate::records::{kaffic_record_t, lent_records, record, records};
 use crate::topics::partition_number;
 use futures_util::FutureExt;
 use kaffic_bindings::failure::Result;
 use kaffic_bindings::process::{self, Belonging, Held, Owned};
 use kaffic_bindings::{Failure, Status};
-use kaffic_core::{Producer, Record, Ticket};
+use kaffic_core::{Producer, Record, Ticket, partition_for_key};
 use std::ffi::c_char;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,9 +31,9 @@ struct Inner {
     deliveries: Arc<Deliveries>,
 }
 
-/// # Safety
 /// What is behind a producer, for as long as a call needs it: a callback may free it meanwhile.
 ///
+/// # Safety
 /// `producer` is null, or a producer that lives.
 unsafe fn inner(producer: *const kaffic_producer_t) -> Result<Held<Inner>> {
     // SAFETY: the caller's contract.
@@ -184,7 +185,8 @@ impl Sending<'_> {
 }
 
 /// Sends one record and waits until it is written. Borrows it. `delivery`, which may be null, gets where
-/// it is. Nothing is told to the producer's queue. Thread-safe.
+/// it is; `delivery_size` is sizeof(kaffic_delivery_t). Nothing is told to the producer's queue.
+/// Thread-safe.
 ///
 /// As kaffic_producer_send, and whatever became of the record. KAFFIC_TIMED_OUT is of unknown outcome.
 #[unsafe(no_mangle)]
@@ -194,18 +196,18 @@ pub unsafe extern "C" fn kaffic_producer_send_and_wait(
     record_size: usize,
     timeout_ms: i64,
     delivery: *mut kaffic_delivery_t,
+    delivery_size: usize,
     error: *mut *mut kaffic_error_t,
 ) -> kaffic_status_t {
     // SAFETY: all pointers are as the header's rules say.
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
+            let told = Told::to(delivery, delivery_size)?;
             let record = self::record(record, record_size)?;
             let send = async { Ok(inner.producer.send(record).await?) };
             let ack = wait(timeout_ms, "a send", send).map_err(unknown_if_late)?;
-            if !delivery.is_null() {
-                delivery.write(kaffic_delivery_t::of(0, &Ok(ack), (0, 0)));
-            }
+            told.write(ack);
             Ok(())
         })
     }
@@ -235,12 +237,14 @@ pub unsafe extern "C" fn kaffic_producer_append(
     expected_offset: i64,
     timeout_ms: i64,
     delivery: *mut kaffic_delivery_t,
+    delivery_size: usize,
     error: *mut *mut kaffic_error_t,
 ) -> kaffic_status_t {
     // SAFETY: all pointers are as the header's rules say.
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
+            let told = Told::to(delivery, delivery_size)?;
             let partition = partition_number(partition)?;
             let expected = match expected_offset {
                 KAFFIC_NO_OFFSET => None,
@@ -255,9 +259,7 @@ pub unsafe extern "C" fn kaffic_producer_append(
             let records = records?;
             let append = async { Ok(inner.producer.append(partition, records, expected).await?) };
             let ack = wait(timeout_ms, "an append", append).map_err(unknown_if_late)?;
-            if !delivery.is_null() {
-                delivery.write(kaffic_delivery_t::of(0, &Ok(ack), (0, 0)));
-            }
+            told.write(ack);
             Ok(())
         })
     }
@@ -316,6 +318,24 @@ pub unsafe extern "C" fn kaffic_producer_close(
 pub unsafe extern "C" fn kaffic_producer_partitions(producer: *const kaffic_producer_t) -> i32 {
     // SAFETY: null, or a producer that lives, by the rules of the header.
     unsafe { inner(producer) }.map_or(-1, |inner| inner.producer.partitions() as i32)
+}
+
+/// The partition, of so many, to which a record goes that has this key and names none: as Kafka's clients
+/// choose it. -1 for a null key, and where there are no partitions. Thread-safe, callback-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kaffic_partition_for_key(
+    key: *const u8,
+    key_len: usize,
+    partitions: i32,
+) -> i32 {
+    infallible(-1, || {
+        // SAFETY: null, or as many bytes, by the rules of the header.
+        let key = unsafe { slice(key, key_len, "key") };
+        match (key, u32::try_from(partitions)) {
+            (Ok(Some(key)), Ok(partitions @ 1..)) => partition_for_key(key, partitions) as i32,
+            _ => -1,
+        }
+    })
 }
 
 /// The epoch of the producer's name: 0 for its first instance, and one more for each after it; -1

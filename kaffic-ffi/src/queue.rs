@@ -63,7 +63,7 @@ pub struct kaffic_delivery_t {
 const TOGETHER: usize = 1024;
 /// Deliveries that may wait in a queue; beyond that sending waits.
 const MOST_DELIVERIES: usize = 1 << 20;
-/// Rebalances that may wait in a queue; beyond that the oldest are dropped.
+/// Rebalances that may wait in a queue; beyond that the oldest are dropped, as the header says.
 const MOST_REBALANCES: usize = 1000;
 
 /// An event.
@@ -437,6 +437,41 @@ pub unsafe extern "C" fn kaffic_event_free(event: *mut kaffic_event_t) {
     unsafe { take_back(event) };
 }
 
+/// Where a call tells what became of its record: nowhere, or into the program's delivery, of which it is
+/// written what this library knows.
+pub(crate) struct Told(Option<Out<kaffic_delivery_t>>);
+
+impl Told {
+    /// # Errors
+    /// `InvalidArgument` for a size that is none of a delivery's.
+    ///
+    /// # Safety
+    /// `delivery` is null, or valid for a write of `delivery_size` bytes for as long as this lives.
+    pub(crate) unsafe fn to(
+        delivery: *mut kaffic_delivery_t,
+        delivery_size: usize,
+    ) -> Result<Self> {
+        if delivery.is_null() {
+            return Ok(Self(None));
+        }
+        let least = size_of::<kaffic_delivery_t>();
+        if delivery_size < least || !delivery_size.is_multiple_of(align_of::<kaffic_delivery_t>()) {
+            let message = format!(
+                "delivery_size is {delivery_size}; it is sizeof(kaffic_delivery_t), {least}"
+            );
+            return Err(Failure::invalid(message));
+        }
+        // SAFETY: the caller's contract; it has room for one.
+        Ok(Self(Some(unsafe { Out::new(delivery, "delivery") }?)))
+    }
+
+    pub(crate) fn write(self, ack: kaffic_core::Ack) {
+        if let Some(out) = self.0 {
+            out.write(kaffic_delivery_t::of(0, &Ok(ack), (0, 0)));
+        }
+    }
+}
+
 impl kaffic_delivery_t {
     /// What became of a record that was sent.
     pub(crate) fn of(
@@ -530,7 +565,6 @@ mod tests {
         queue.push(delivered(1));
         assert!(queue.poll(0).is_none());
     }
-}
 
     #[test]
     fn a_wait_without_an_end_ends_when_only_a_poll_makes_room() {
@@ -560,3 +594,4 @@ mod tests {
         queue.expect_no_more(1);
         assert_eq!(waits.now_or_never(), Some(true));
     }
+}

@@ -164,7 +164,7 @@ pub unsafe extern "C" fn kaffic_topic_list(
     }
 }
 
-/// Writes an offset of a partition: `where` is "earliest" (the first record that is still there),
+/// Writes an offset of a partition: `place` is "earliest" (the first record that is still there),
 /// "latest" (the tail, which the next record will get), "timestamp:MS" or "time:RFC3339" (the first
 /// record with a timestamp at or after that; the tail if none). Borrows. Waits. Thread-safe.
 ///

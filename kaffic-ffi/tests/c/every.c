@@ -182,6 +182,7 @@ static void producing(void) {
     kaffic_queue_t *queue = NULL;
     kaffic_event_t *event = NULL;
     kaffic_delivery_t delivery;
+    struct { kaffic_delivery_t known; uint64_t more; } longer;
     kaffic_header_t headers[2];
     kaffic_record_t records[3], bad;
     size_t accepted = 99, len = 9;
@@ -263,15 +264,28 @@ static void producing(void) {
     FAILS(KAFFIC_NULL_ARGUMENT, "producer", kaffic_producer_send(NULL, records, sizeof bad, 1, 0, 0, &accepted, &error));
 
     records[0] = record_of("k", "waited for");
-    OK(kaffic_producer_send_and_wait(producer, records, sizeof bad, FOREVER, &delivery, &error));
+    OK(kaffic_producer_send_and_wait(producer, records, sizeof bad, FOREVER, &delivery, sizeof delivery, &error));
     CHECK(delivery.status == KAFFIC_OK && delivery.offset >= 0 && delivery.timestamp_ms > 0 && delivery.flags == 0);
-    OK(kaffic_producer_send_and_wait(producer, records, sizeof bad, FOREVER, NULL, &error));
-    FAILS(KAFFIC_NULL_ARGUMENT, "record", kaffic_producer_send_and_wait(producer, NULL, sizeof bad, 0, NULL, &error));
+    OK(kaffic_producer_send_and_wait(producer, records, sizeof bad, FOREVER, NULL, 0, &error));
+    CHECK(delivery.partition == kaffic_partition_for_key((const uint8_t *)"k", 1, 3));
+    CHECK(kaffic_partition_for_key((const uint8_t *)"", 0, 1) == 0);
+    CHECK(kaffic_partition_for_key(NULL, 0, 3) == -1 && kaffic_partition_for_key(NULL, 1, 3) == -1);
+    CHECK(kaffic_partition_for_key((const uint8_t *)"k", 1, 0) == -1);
+    CHECK(kaffic_partition_for_key((const uint8_t *)"k", 1, -3) == -1);
+    /* What a delivery has in programs that are built later is left alone. */
+    memset(&longer, 0x55, sizeof longer);
+    OK(kaffic_producer_send_and_wait(producer, records, sizeof bad, FOREVER, &longer.known, sizeof longer, &error));
+    CHECK(longer.known.status == KAFFIC_OK && longer.more == 0x5555555555555555ULL);
+    FAILS(KAFFIC_INVALID_ARGUMENT, "delivery_size",
+          kaffic_producer_send_and_wait(producer, records, sizeof bad, 0, &delivery, sizeof delivery - 8, &error));
+    FAILS(KAFFIC_INVALID_ARGUMENT, "delivery_size",
+          kaffic_producer_append(producer, 0, records, sizeof bad, 1, 0, 0, &delivery, sizeof delivery + 1, &error));
+    FAILS(KAFFIC_NULL_ARGUMENT, "record", kaffic_producer_send_and_wait(producer, NULL, sizeof bad, 0, NULL, 0, &error));
     large = (char *)calloc(1, 17 << 20);
     records[0].value.data = (const uint8_t *)large;
     records[0].value.len = 17 << 20;
     FAILS(KAFFIC_RECORD_TOO_LARGE, "max_record_bytes",
-          kaffic_producer_send_and_wait(producer, records, sizeof bad, FOREVER, NULL, &error));
+          kaffic_producer_send_and_wait(producer, records, sizeof bad, FOREVER, NULL, 0, &error));
     free(large);
 
     records[0] = record_of("k", "one");
@@ -279,25 +293,25 @@ static void producing(void) {
     OK(kaffic_topic_create(client, "appended", NULL, FOREVER, &error));
     OK(kaffic_producer_new(client, "appended", name, NULL, FOREVER, &other, &error));
     CHECK(kaffic_producer_epoch(other) == 0);
-    OK(kaffic_producer_append(other, 0, records, sizeof bad, 2, 0, FOREVER, &delivery, &error));
+    OK(kaffic_producer_append(other, 0, records, sizeof bad, 2, 0, FOREVER, &delivery, sizeof delivery, &error));
     CHECK(delivery.offset == 0);
-    OK(kaffic_producer_append(other, 0, records, sizeof bad, 2, KAFFIC_NO_OFFSET, FOREVER, NULL, &error));
+    OK(kaffic_producer_append(other, 0, records, sizeof bad, 2, KAFFIC_NO_OFFSET, FOREVER, NULL, 0, &error));
     {
         kaffic_error_t *error = NULL;
-        CHECK(kaffic_producer_append(other, 0, records, sizeof bad, 1, 3, FOREVER, NULL, &error) ==
+        CHECK(kaffic_producer_append(other, 0, records, sizeof bad, 1, 3, FOREVER, NULL, 0, &error) ==
               KAFFIC_CONDITION_FAILED);
         CHECK(kaffic_error_tail(error) == 4 && kaffic_error_earliest(error) == KAFFIC_NO_OFFSET);
         kaffic_error_free(error);
     }
-    FAILS(KAFFIC_INVALID_ARGUMENT, "-2", kaffic_producer_append(other, 0, records, sizeof bad, 1, -2, 0, NULL, &error));
-    FAILS(KAFFIC_INVALID_ARGUMENT, "0 records", kaffic_producer_append(other, 0, NULL, sizeof bad, 0, 0, 0, NULL, &error));
+    FAILS(KAFFIC_INVALID_ARGUMENT, "-2", kaffic_producer_append(other, 0, records, sizeof bad, 1, -2, 0, NULL, 0, &error));
+    FAILS(KAFFIC_INVALID_ARGUMENT, "0 records", kaffic_producer_append(other, 0, NULL, sizeof bad, 0, 0, 0, NULL, 0, &error));
     OK(kaffic_producer_last_sequence(other, 0, FOREVER, &sequence, &error));
     CHECK(sequence == -1);
     records[0].sequence = 41;
     records[0].flags = KAFFIC_RECORD_SEQUENCE;
-    OK(kaffic_producer_send_and_wait(other, records, sizeof bad, FOREVER, &delivery, &error));
+    OK(kaffic_producer_send_and_wait(other, records, sizeof bad, FOREVER, &delivery, sizeof delivery, &error));
     CHECK(delivery.flags == 0);
-    OK(kaffic_producer_send_and_wait(other, records, sizeof bad, FOREVER, &delivery, &error));
+    OK(kaffic_producer_send_and_wait(other, records, sizeof bad, FOREVER, &delivery, sizeof delivery, &error));
     CHECK(delivery.flags == KAFFIC_DELIVERY_DUPLICATE && delivery.offset == KAFFIC_NO_OFFSET);
     OK(kaffic_producer_last_sequence(other, 0, FOREVER, &sequence, &error));
     CHECK(sequence == 41);
@@ -538,8 +552,8 @@ static void groups(void) {
     memset(&heard, 0, sizeof heard);
     OK(kaffic_topic_create(client, "grouped", NULL, FOREVER, &error));
     OK(kaffic_producer_new(client, "grouped", NULL, NULL, FOREVER, &producer, &error));
-    OK(kaffic_producer_send_and_wait(producer, &record, sizeof record, FOREVER, NULL, &error));
-    OK(kaffic_producer_send_and_wait(producer, &record, sizeof record, FOREVER, NULL, &error));
+    OK(kaffic_producer_send_and_wait(producer, &record, sizeof record, FOREVER, NULL, 0, &error));
+    OK(kaffic_producer_send_and_wait(producer, &record, sizeof record, FOREVER, NULL, 0, &error));
     kaffic_producer_free(producer);
     OK(kaffic_queue_new(&queue, &error));
     OK(kaffic_consumer_new(client, config, queue, 77, &consumer, &error));
@@ -596,13 +610,21 @@ static void groups(void) {
     CHECK(heard.freed == 2);
     FAILS(KAFFIC_NULL_ARGUMENT, "consumer", kaffic_consumer_on_rebalance(NULL, rebalanced, &heard, freed, &error));
     CHECK(heard.freed == 3);
-    OK(kaffic_group_reset(client, "g", "grouped", "latest", true, FOREVER, &json, &error));
+    OK(kaffic_group_reset(client, "g", "grouped", NULL, "latest", true, FOREVER, &json, &error));
     CHECK(strstr(json, "\"offset\":2"));
     kaffic_string_free(json);
-    OK(kaffic_group_reset(client, "g", "grouped", "earliest", false, FOREVER, &json, &error));
+    OK(kaffic_group_reset(client, "g", "grouped", NULL, "earliest", false, FOREVER, &json, &error));
     kaffic_string_free(json);
     FAILS(KAFFIC_INVALID_ARGUMENT, "shift",
-          kaffic_group_reset(client, "g", "grouped", "back", false, FOREVER, &json, &error));
+          kaffic_group_reset(client, "g", "grouped", NULL, "back", false, FOREVER, &json, &error));
+    list = kaffic_partitions_new();
+    OK(kaffic_partitions_add(list, "topics", 1, KAFFIC_NO_OFFSET, NULL, &error));
+    OK(kaffic_group_reset(client, "g", "topics", list, "earliest", true, FOREVER, &json, &error));
+    CHECK(strstr(json, "\"partition\":1") && !strstr(json, "\"partition\":0") && !strstr(json, "\"partition\":2"));
+    kaffic_string_free(json);
+    FAILS(KAFFIC_INVALID_ARGUMENT, "topic topics",
+          kaffic_group_reset(client, "g", "grouped", list, "earliest", true, FOREVER, &json, &error));
+    kaffic_partitions_free(list);
     list = kaffic_partitions_new();
     OK(kaffic_partitions_add(list, "grouped", 0, 2, NULL, &error));
     OK(kaffic_group_commit(client, "g", list, FOREVER, &error));
@@ -687,7 +709,7 @@ static void logging(void) {
     OK(kaffic_set_log(line, KAFFIC_LOG_TRACE, &log_seen, log_freed, &error));
     OK(kaffic_producer_new(client, "grouped", NULL, NULL, FOREVER, &producer, &error));
     FAILS(KAFFIC_CONDITION_FAILED, "grouped",
-          kaffic_producer_append(producer, 0, &record, sizeof record, 1, 99, FOREVER, NULL, &error));
+          kaffic_producer_append(producer, 0, &record, sizeof record, 1, 99, FOREVER, NULL, 0, &error));
     kaffic_producer_free(producer);
     CHECK(__atomic_load_n(&log_seen.lines, __ATOMIC_SEQ_CST) > 0);
     OK(kaffic_set_log(NULL, KAFFIC_LOG_ERROR, NULL, NULL, &error));

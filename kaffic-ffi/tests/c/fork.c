@@ -52,7 +52,7 @@ static int child(const char *name, kaffic_client_t *client, kaffic_producer_t *p
     }
     own = test_client(name);
     OK(kaffic_producer_new(own, "of-children", NULL, NULL, LONG_MS, &sends, &error));
-    OK(kaffic_producer_send_and_wait(sends, &record, sizeof record, LONG_MS, NULL, &error));
+    OK(kaffic_producer_send_and_wait(sends, &record, sizeof record, LONG_MS, NULL, 0, &error));
     OK(kaffic_producer_close(sends, LONG_MS, &error));
     OK(kaffic_consumer_new(own, NULL, NULL, 0, &reads, &error));
     topic = "of-children";
