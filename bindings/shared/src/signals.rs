@@ -158,7 +158,11 @@ mod tests {
 
     #[test]
     fn a_wait_takes_the_sigpipe_that_it_raised_and_leaves_the_program_its_own() {
-        let waits = || process::within(None, "a wait", async { Ok(raise_pipe()) }).unwrap();
+        let raises = || async {
+            raise_pipe();
+            Ok(())
+        };
+        let waits = || process::within(None, "a wait", raises()).unwrap();
         waits();
         process::inside(raise_pipe).unwrap();
         assert!(!has(&blocked_here(), libc::SIGPIPE) && !pipe_is_pending());
