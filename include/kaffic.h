@@ -557,10 +557,9 @@ const char *kaffic_version_string(void);
 bool kaffic_has_feature(const char *name);
 
 /**
- * Ends the library's threads, waiting up to `timeout_ms` until everything is written that freed
- * producers have in their buffers, and then for the threads. Not needed: a program may just end once it
- * has closed its producers. It is for checkers of leaks; the library can be used again after it.
- * Thread-safe.
+ * Ends the library's threads, waiting up to `timeout_ms` until everything that kaffic_producer_send took
+ * is written or has failed, and then for the threads. Not needed: a program may just end once it has
+ * closed its producers. It is for checkers of leaks; the library can be used again after it. Thread-safe.
  *
  * KAFFIC_INVALID_ARGUMENT while there are clients, queues, producers or consumers, or another call of
  * this; KAFFIC_TIMED_OUT while there are records under way, which go on: call it again.
