@@ -85,7 +85,8 @@ pub unsafe extern "C" fn kaffic_producer_new(
 ///
 /// KAFFIC_QUEUE_FULL when there was no room in time. A queue holds 1,048,576 deliveries, those of records
 /// under way included; where all have come and none is polled, a call that would wait as long as it takes
-/// ends with KAFFIC_QUEUE_FULL too, since only kaffic_queue_poll makes room then. KAFFIC_RECORD_TOO_LARGE, KAFFIC_INVALID_ARGUMENT, KAFFIC_INVALID_UTF8 for a header's name,
+/// ends with KAFFIC_QUEUE_FULL too, since only kaffic_queue_poll makes room then.
+/// KAFFIC_RECORD_TOO_LARGE, KAFFIC_INVALID_ARGUMENT, KAFFIC_INVALID_UTF8 for a header's name,
 /// KAFFIC_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_producer_send(
