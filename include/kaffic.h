@@ -32,17 +32,25 @@
  * and errors are plain data: one thread at a time, or many that only read. The library has its own threads,
  * which begin with the first client.
  *
- * CALLBACKS come on any thread, where said so, and must return soon. In one, functions that may wait return
- * KAFFIC_IN_CALLBACK; "callback-safe" ones, and those that free, work. A callback must not throw or longjmp
- * out of itself.
+ * SIGNALS are the program's. The library's threads block all but those of a fault of their own (SIGSEGV,
+ * SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS) and SIGPROF, so that handlers run on the program's threads.
+ * A connection that the other side closes raises no SIGPIPE: a call that may wait has it blocked on its
+ * thread meanwhile, also in callbacks from within it. The library sets no handlers.
  *
- * FORK. In a child of fork every use of a handle that the parent made returns KAFFIC_FORKED, and freeing it
- * there does nothing. A new client in the child works. What the parent sent is the parent's and is not
- * sent twice.
+ * CALLBACKS come on any thread, where said so, and must return soon. In one, functions that may wait return
+ * KAFFIC_IN_CALLBACK; "callback-safe" ones, and those that free, work. A client, producer or consumer may be
+ * freed in a callback also where the callback comes from within a call of its own, which goes on to its end.
+ * A callback must not throw or longjmp out of itself.
+ *
+ * FORK. In a child of fork every use of a client, producer, consumer or queue that the parent made returns
+ * KAFFIC_FORKED (or what is said of a function that returns no status), and freeing it there does nothing.
+ * A new client in the child works. Configs, lists, records, events and errors work in the child, and may be
+ * freed there. So does the log callback. What the parent sent is the parent's and is not sent twice.
  *
  * ABI. Statuses, constants and functions are only ever added. Structs grow at their end only: the library
- * takes the size of yours with each call (record_size), and gives arrays with the bytes from one to the next
- * (stride). While the version is 0.x this holds within a minor version; each has a soname of its own.
+ * takes the size of yours with each call (record_size, delivery_size), and gives arrays with the bytes from
+ * one to the next (stride). kaffic_bytes_t and kaffic_header_t never grow. While the version is 0.x this holds
+ * within a minor version; each has a soname of its own.
  */
 
 #ifndef KAFFIC_H
@@ -549,11 +557,12 @@ const char *kaffic_version_string(void);
 bool kaffic_has_feature(const char *name);
 
 /**
- * Ends the library's threads, waiting for them up to `timeout_ms`. Not needed: a program may just end.
- * It is for checkers of leaks; the library can be used again after it. Thread-safe.
+ * Ends the library's threads, waiting up to `timeout_ms` until everything that kaffic_producer_send took
+ * is written or has failed, and then for the threads. Not needed: a program may just end once it has
+ * closed its producers. It is for checkers of leaks; the library can be used again after it. Thread-safe.
  *
- * KAFFIC_INVALID_ARGUMENT while there are clients, queues, producers or consumers;
- * KAFFIC_IN_CALLBACK.
+ * KAFFIC_INVALID_ARGUMENT while there are clients, queues, producers or consumers, or another call of
+ * this; KAFFIC_TIMED_OUT while there are records under way, which go on: call it again.
  */
 kaffic_status_t kaffic_shutdown(int64_t timeout_ms, kaffic_error_t **error);
 
@@ -755,7 +764,7 @@ kaffic_status_t kaffic_topic_list(const kaffic_client_t *client,
                                   kaffic_error_t **error);
 
 /**
- * Writes an offset of a partition: `where` is "earliest" (the first record that is still there),
+ * Writes an offset of a partition: `place` is "earliest" (the first record that is still there),
  * "latest" (the tail, which the next record will get), "timestamp:MS" or "time:RFC3339" (the first
  * record with a timestamp at or after that; the tail if none). Borrows. Waits. Thread-safe.
  *
@@ -906,7 +915,8 @@ kaffic_status_t kaffic_group_commit(const kaffic_client_t *client,
                                     kaffic_error_t **error);
 
 /**
- * Sets the committed offsets of a group without members in all partitions of a topic: `place` is
+ * Sets the committed offsets of a group without members in these partitions of a topic, whose offsets
+ * don't matter, or with null in all of them: `place` is
  * "earliest", "latest", "offset:N", "timestamp:MS", "time:RFC3339" or "shift:N" (so many offsets on, or
  * back if it is negative). With `dry_run` it only says what it would do. Gives JSON: [{"topic":…,
  * "partition":…,"offset":…}]; free it with kaffic_string_free. Borrows. Waits. Thread-safe.
@@ -917,6 +927,7 @@ kaffic_status_t kaffic_group_commit(const kaffic_client_t *client,
 kaffic_status_t kaffic_group_reset(const kaffic_client_t *client,
                                    const char *group,
                                    const char *topic,
+                                   const kaffic_partitions_t *partitions,
                                    const char *place,
                                    bool dry_run,
                                    int64_t timeout_ms,
@@ -1019,7 +1030,9 @@ kaffic_status_t kaffic_producer_new(const kaffic_client_t *client,
  * `accepted`, which may be null, gets how many records are in the buffer, also when the call fails: the
  * one at that index is what failed, and it and those after it were not sent.
  *
- * KAFFIC_QUEUE_FULL when there was no room in time, or when a million deliveries wait to be polled;
+ * KAFFIC_QUEUE_FULL when there was no room in time. A queue holds 1,048,576 deliveries, those of records
+ * under way included; where all have come and none is polled, a call that would wait as long as it takes
+ * ends with KAFFIC_QUEUE_FULL too, since only kaffic_queue_poll makes room then.
  * KAFFIC_RECORD_TOO_LARGE, KAFFIC_INVALID_ARGUMENT, KAFFIC_INVALID_UTF8 for a header's name,
  * KAFFIC_CLOSED.
  */
@@ -1034,7 +1047,8 @@ kaffic_status_t kaffic_producer_send(const kaffic_producer_t *producer,
 
 /**
  * Sends one record and waits until it is written. Borrows it. `delivery`, which may be null, gets where
- * it is. Nothing is told to the producer's queue. Thread-safe.
+ * it is; `delivery_size` is sizeof(kaffic_delivery_t). Nothing is told to the producer's queue.
+ * Thread-safe.
  *
  * As kaffic_producer_send, and whatever became of the record. KAFFIC_TIMED_OUT is of unknown outcome.
  */
@@ -1043,12 +1057,14 @@ kaffic_status_t kaffic_producer_send_and_wait(const kaffic_producer_t *producer,
                                               size_t record_size,
                                               int64_t timeout_ms,
                                               kaffic_delivery_t *delivery,
+                                              size_t delivery_size,
                                               kaffic_error_t **error);
 
 /**
  * Appends records to a partition as one batch, all or none, and waits until they are written; with
  * `expected_offset` (otherwise KAFFIC_NO_OFFSET) only if the first of them gets just that offset. Borrows
- * them. `delivery`, which may be null, gets where the first is. Thread-safe.
+ * them. `delivery`, which may be null, gets where the first is; `delivery_size` is
+ * sizeof(kaffic_delivery_t). Thread-safe.
  *
  * KAFFIC_CONDITION_FAILED, of which kaffic_error_tail has the actual tail; otherwise as
  * kaffic_producer_send_and_wait.
@@ -1061,13 +1077,14 @@ kaffic_status_t kaffic_producer_append(const kaffic_producer_t *producer,
                                        int64_t expected_offset,
                                        int64_t timeout_ms,
                                        kaffic_delivery_t *delivery,
+                                       size_t delivery_size,
                                        kaffic_error_t **error);
 
 /**
  * Waits until everything sent before is written or has failed, and has been told to the producer's
  * queue. Thread-safe.
  *
- * The first failure since the last flush; KAFFIC_TIMED_OUT.
+ * The first failure since the last flush; KAFFIC_TIMED_OUT, of unknown outcome: what was sent goes on.
  */
 kaffic_status_t kaffic_producer_flush(const kaffic_producer_t *producer,
                                       int64_t timeout_ms,
@@ -1087,6 +1104,12 @@ kaffic_status_t kaffic_producer_close(const kaffic_producer_t *producer,
  * How many partitions the topic has; -1 for null and in a child. Thread-safe.
  */
 int32_t kaffic_producer_partitions(const kaffic_producer_t *producer);
+
+/**
+ * The partition, of so many, to which a record goes that has this key and names none: as Kafka's clients
+ * choose it. -1 for a null key, and where there are no partitions. Thread-safe, callback-safe.
+ */
+int32_t kaffic_partition_for_key(const uint8_t *key, size_t key_len, int32_t partitions);
 
 /**
  * The epoch of the producer's name: 0 for its first instance, and one more for each after it; -1
@@ -1117,7 +1140,7 @@ kaffic_status_t kaffic_producer_fence_all(const kaffic_producer_t *producer,
 
 /**
  * Frees a producer, and does not wait: what is in its buffer is still written as long as the process
- * lives. Close it before to know. Null is nothing.
+ * lives, and kaffic_shutdown waits for it. Close it before to know. Null is nothing.
  */
 void kaffic_producer_free(kaffic_producer_t *producer);
 
@@ -1146,8 +1169,9 @@ void kaffic_records_free(kaffic_records_t *records);
 /**
  * Gives a consumer with the settings of `config`, which may be null. It reads nothing until
  * kaffic_consumer_subscribe, _subscribe_pattern or _assign says what. Rebalances are told to `events`, a
- * queue, with `tag`; it may be null. Borrows, and keeps the queue alive. Free the consumer with
- * kaffic_consumer_free. Does not wait. Thread-safe.
+ * queue, with `tag`; it may be null. Of rebalances that nobody polls a queue keeps the newest 1,000.
+ * Borrows, and keeps the queue alive. Free the consumer with kaffic_consumer_free. Does not wait.
+ * Thread-safe.
  *
  * KAFFIC_UNKNOWN_SETTING, KAFFIC_INVALID_ARGUMENT.
  */
@@ -1221,8 +1245,9 @@ kaffic_status_t kaffic_consumer_poll(const kaffic_consumer_t *consumer,
                                      kaffic_error_t **error);
 
 /**
- * Ends the poll that waits, or the next one if none does, with KAFFIC_INTERRUPTED. Does nothing for null
- * and in a child. Thread-safe, callback-safe; not for signal handlers.
+ * Ends the poll that waits, or the next one if none does, with KAFFIC_INTERRUPTED, also where records are
+ * there, which come with the poll after it. Does nothing for null and in a child. Thread-safe,
+ * callback-safe; not for signal handlers.
  */
 void kaffic_consumer_wakeup(const kaffic_consumer_t *consumer);
 

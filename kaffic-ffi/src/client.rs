@@ -5,7 +5,7 @@ use crate::config::{kaffic_config_t, settings};
 use crate::error::kaffic_error_t;
 use kaffic_bindings::describe;
 use kaffic_bindings::failure::Result;
-use kaffic_bindings::process::{Belonging, Owned};
+use kaffic_bindings::process::{Belonging, Held, Owned};
 use kaffic_core::Kaffic;
 use std::ffi::c_char;
 
@@ -13,13 +13,13 @@ use std::ffi::c_char;
 #[derive(Debug)]
 pub struct kaffic_client_t(Owned<Kaffic>);
 
-/// The client behind a pointer.
+/// The client behind a pointer, for as long as a call needs it: a callback may free it meanwhile.
 ///
 /// # Safety
-/// `client` is null, or a client that lives for `'a`.
-pub(crate) unsafe fn client<'a>(client: *const kaffic_client_t) -> Result<&'a Kaffic> {
+/// `client` is null, or a client that lives.
+pub(crate) unsafe fn client(client: *const kaffic_client_t) -> Result<Held<Kaffic>> {
     // SAFETY: the caller's contract.
-    unsafe { reference(client, "client") }?.0.get()
+    unsafe { reference(client, "client") }?.0.hold()
 }
 
 /// Gives a client of the store at `url`: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix,

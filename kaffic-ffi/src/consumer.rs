@@ -15,7 +15,7 @@ use crate::queue::{
 use crate::records::kaffic_records_t;
 use crate::topics::partition_number;
 use kaffic_bindings::failure::Result;
-use kaffic_bindings::process::{Belonging, Owned, inside};
+use kaffic_bindings::process::{Belonging, Held, Owned, inside};
 use kaffic_bindings::reader::{Polled, Reader, Wanted};
 use kaffic_bindings::{Failure, Status, settings as values};
 use kaffic_core::{OffsetCommit, PartitionPosition, RebalanceListener};
@@ -134,17 +134,20 @@ impl RebalanceListener for Listener {
     }
 }
 
+/// What is behind a consumer, for as long as a call needs it: a callback may free it meanwhile.
+///
 /// # Safety
-/// `consumer` is null, or a consumer that lives for `'a`.
-unsafe fn inner<'a>(consumer: *const kaffic_consumer_t) -> Result<&'a Inner> {
+/// `consumer` is null, or a consumer that lives.
+unsafe fn inner(consumer: *const kaffic_consumer_t) -> Result<Held<Inner>> {
     // SAFETY: the caller's contract.
-    unsafe { reference(consumer, "consumer") }?.0.get()
+    unsafe { reference(consumer, "consumer") }?.0.hold()
 }
 
 /// Gives a consumer with the settings of `config`, which may be null. It reads nothing until
 /// kaffic_consumer_subscribe, _subscribe_pattern or _assign says what. Rebalances are told to `events`, a
-/// queue, with `tag`; it may be null. Borrows, and keeps the queue alive. Free the consumer with
-/// kaffic_consumer_free. Does not wait. Thread-safe.
+/// queue, with `tag`; it may be null. Of rebalances that nobody polls a queue keeps the newest 1,000.
+/// Borrows, and keeps the queue alive. Free the consumer with kaffic_consumer_free. Does not wait.
+/// Thread-safe.
 ///
 /// KAFFIC_UNKNOWN_SETTING, KAFFIC_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -164,7 +167,7 @@ pub unsafe extern "C" fn kaffic_consumer_new(
             let listener = Listener { callback: RwLock::new(None), queue: queue(events)?, tag };
             let listener = Arc::new(listener);
             let heard: Arc<dyn RebalanceListener> = Arc::clone(&listener) as _;
-            let reader = Reader::new(client, settings(config), Some(heard))?;
+            let reader = Reader::new(&client, settings(config), Some(heard))?;
             out.give(kaffic_consumer_t(Belonging::here().own(Inner { reader, listener })));
             Ok(())
         })
@@ -188,7 +191,8 @@ pub unsafe extern "C" fn kaffic_consumer_on_rebalance(
     unsafe {
         border(error, move || {
             let callback = callback.map(|call| Arc::new(Callback { call, userdata }));
-            let listener = &inner(consumer)?.listener;
+            let inner = inner(consumer)?;
+            let listener = &inner.listener;
             let mut there = listener.callback.write().unwrap_or_else(PoisonError::into_inner);
             let before = std::mem::replace(&mut *there, callback);
             // Outside the lock: it may call the program.
@@ -383,14 +387,14 @@ pub unsafe extern "C" fn kaffic_consumer_pause(
 ///
 /// # Safety
 /// The pointers are as the header's rules say.
-unsafe fn ask<W: Future<Output = Result<Vec<PartitionPosition>>>>(
+unsafe fn ask(
     consumer: *const kaffic_consumer_t,
     timeout_ms: i64,
     partitions: *mut *mut kaffic_partitions_t,
     error: *mut *mut kaffic_error_t,
-    work: impl FnOnce(&'static Reader) -> W,
+    work: impl AsyncFnOnce(&Reader) -> Result<Vec<PartitionPosition>>,
 ) -> kaffic_status_t {
-    // SAFETY: the caller's contract; the consumer lives for the call, and the work ends before.
+    // SAFETY: the caller's contract.
     unsafe {
         border(error, || {
             let out = Out::new(partitions, "partitions")?;
@@ -410,7 +414,7 @@ pub unsafe extern "C" fn kaffic_consumer_positions(
     error: *mut *mut kaffic_error_t,
 ) -> kaffic_status_t {
     // SAFETY: all pointers are as the header's rules say.
-    unsafe { ask(consumer, -1, partitions, error, |reader| reader.positions()) }
+    unsafe { ask(consumer, -1, partitions, error, async |reader| reader.positions().await) }
 }
 
 /// Gives the partitions that the consumer has, each with its tail: the offset that the next record to be
@@ -423,7 +427,9 @@ pub unsafe extern "C" fn kaffic_consumer_end_offsets(
     error: *mut *mut kaffic_error_t,
 ) -> kaffic_status_t {
     // SAFETY: all pointers are as the header's rules say.
-    unsafe { ask(consumer, timeout_ms, partitions, error, |reader| reader.end_offsets()) }
+    unsafe {
+        ask(consumer, timeout_ms, partitions, error, async |reader| reader.end_offsets().await)
+    }
 }
 
 /// Gives the partitions that the consumer has, each with how far it is behind its tail. Free them with
@@ -436,7 +442,7 @@ pub unsafe extern "C" fn kaffic_consumer_lag(
     error: *mut *mut kaffic_error_t,
 ) -> kaffic_status_t {
     // SAFETY: all pointers are as the header's rules say.
-    unsafe { ask(consumer, timeout_ms, partitions, error, |reader| reader.lag()) }
+    unsafe { ask(consumer, timeout_ms, partitions, error, async |reader| reader.lag().await) }
 }
 
 /// Gives what is committed in the partitions that the consumer has. Free it with kaffic_partitions_free.

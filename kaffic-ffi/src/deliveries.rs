@@ -5,6 +5,7 @@ use crate::queue::{Queue, kaffic_delivery_t, kaffic_event_t};
 use futures_util::FutureExt;
 use kaffic_bindings::Failure;
 use kaffic_bindings::failure::Result;
+use kaffic_bindings::process::Work;
 use kaffic_core::{Ack, Ticket};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,7 +71,12 @@ impl Deliveries {
         if !std::mem::replace(&mut lane.running, true) {
             drop(lane);
             let all = Arc::clone(self);
-            runtime.spawn(async move { all.wait_for(partition).await });
+            // It goes on when the producer was freed, and the library's end waits for it.
+            let under_way = Work::under_way();
+            runtime.spawn(async move {
+                all.wait_for(partition).await;
+                drop(under_way);
+            });
         }
     }
 

@@ -106,7 +106,8 @@ pub unsafe extern "C" fn kaffic_group_commit(
     }
 }
 
-/// Sets the committed offsets of a group without members in all partitions of a topic: `place` is
+/// Sets the committed offsets of a group without members in these partitions of a topic, whose offsets
+/// don't matter, or with null in all of them: `place` is
 /// "earliest", "latest", "offset:N", "timestamp:MS", "time:RFC3339" or "shift:N" (so many offsets on, or
 /// back if it is negative). With `dry_run` it only says what it would do. Gives JSON: [{"topic":…,
 /// "partition":…,"offset":…}]; free it with kaffic_string_free. Borrows. Waits. Thread-safe.
@@ -118,6 +119,7 @@ pub unsafe extern "C" fn kaffic_group_reset(
     client: *const kaffic_client_t,
     group: *const c_char,
     topic: *const c_char,
+    partitions: *const kaffic_partitions_t,
     place: *const c_char,
     dry_run: bool,
     timeout_ms: i64,
@@ -131,7 +133,10 @@ pub unsafe extern "C" fn kaffic_group_reset(
             let groups = self::client(client)?.groups();
             let (group, topic) = (text(group, "group")?, text(topic, "topic")?);
             let to = settings::reset(text(place, "place")?).map_err(Failure::invalid)?;
-            let reset = OffsetReset::new(topic, to).dry_run(dry_run);
+            let mut reset = OffsetReset::new(topic, to).dry_run(dry_run);
+            if !partitions.is_null() {
+                reset = reset.partitions(reference(partitions, "partitions")?.of_topic(topic)?);
+            }
             let work = async { Ok(groups.reset(group, reset).await?) };
             let set = wait(timeout_ms, "resetting a group", work)?;
             give_json(out, &describe::committed(&set));

@@ -82,6 +82,18 @@ impl kaffic_partitions_t {
         self.entries().map(wanted).collect()
     }
 
+    /// The numbers of what is of one topic only.
+    pub(crate) fn of_topic(&self, topic: &str) -> Result<Vec<u32>> {
+        let number = |(of, partition, ..): (String, u32, i64, _)| {
+            if of == topic {
+                return Ok(partition);
+            }
+            let wrong = format!("the list has partition {partition} of topic {of}, not of {topic}");
+            Err(Failure::invalid(wrong))
+        };
+        self.entries().map(number).collect()
+    }
+
     /// As what is to be committed.
     pub(crate) fn commits(&self) -> Result<Vec<OffsetCommit>> {
         if let Some((topic, partition, ..)) = self.entries().find(|(_, _, offset, _)| *offset < 0) {

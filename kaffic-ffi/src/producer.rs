@@ -1,20 +1,21 @@
 //! Producers.
 
 use crate::boundary::{
-    Out, border, check_may_wait, kaffic_status_t, limit, reference, take_back, text, wait,
+    Out, border, check_may_wait, infallible, kaffic_status_t, limit, reference, slice, take_back,
+    text, wait,
 };
 use crate::client::{client, kaffic_client_t};
 use crate::config::{kaffic_config_t, settings};
 use crate::deliveries::{Deliveries, Sent};
 use crate::error::{KAFFIC_NO_OFFSET, kaffic_error_t};
-use crate::queue::{kaffic_delivery_t, kaffic_queue_t, queue};
+use crate::queue::{Told, kaffic_delivery_t, kaffic_queue_t, queue};
 use crate::records::{kaffic_record_t, lent_records, record, records};
 use crate::topics::partition_number;
 use futures_util::FutureExt;
 use kaffic_bindings::failure::Result;
-use kaffic_bindings::process::{self, Belonging, Owned};
+use kaffic_bindings::process::{self, Belonging, Held, Owned};
 use kaffic_bindings::{Failure, Status};
-use kaffic_core::{Producer, Record, Ticket};
+use kaffic_core::{Producer, Record, Ticket, partition_for_key};
 use std::ffi::c_char;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,11 +31,13 @@ struct Inner {
     deliveries: Arc<Deliveries>,
 }
 
+/// What is behind a producer, for as long as a call needs it: a callback may free it meanwhile.
+///
 /// # Safety
-/// `producer` is null, or a producer that lives for `'a`.
-unsafe fn inner<'a>(producer: *const kaffic_producer_t) -> Result<&'a Inner> {
+/// `producer` is null, or a producer that lives.
+unsafe fn inner(producer: *const kaffic_producer_t) -> Result<Held<Inner>> {
     // SAFETY: the caller's contract.
-    unsafe { reference(producer, "producer") }?.0.get()
+    unsafe { reference(producer, "producer") }?.0.hold()
 }
 
 /// Gives a producer for a topic, with the settings of `config`, which may be null. What becomes of its
@@ -80,7 +83,9 @@ pub unsafe extern "C" fn kaffic_producer_new(
 /// `accepted`, which may be null, gets how many records are in the buffer, also when the call fails: the
 /// one at that index is what failed, and it and those after it were not sent.
 ///
-/// KAFFIC_QUEUE_FULL when there was no room in time, or when a million deliveries wait to be polled;
+/// KAFFIC_QUEUE_FULL when there was no room in time. A queue holds 1,048,576 deliveries, those of records
+/// under way included; where all have come and none is polled, a call that would wait as long as it takes
+/// ends with KAFFIC_QUEUE_FULL too, since only kaffic_queue_poll makes room then.
 /// KAFFIC_RECORD_TOO_LARGE, KAFFIC_INVALID_ARGUMENT, KAFFIC_INVALID_UTF8 for a header's name,
 /// KAFFIC_CLOSED.
 #[unsafe(no_mangle)]
@@ -102,7 +107,7 @@ pub unsafe extern "C" fn kaffic_producer_send(
             check_may_wait()?;
             let runtime = process::runtime()?;
             let _inside = runtime.enter();
-            let sending = Sending { inner, runtime, deadline: deadline(timeout_ms) };
+            let sending = Sending { inner: &inner, runtime, deadline: deadline(timeout_ms) };
             // A producer copies what it takes into its batch and keeps nothing of the record.
             for record in lent_records(records, record_size, count)? {
                 let tag = tag.wrapping_add(sent as u64);
@@ -124,6 +129,9 @@ fn deadline(timeout_ms: i64) -> Option<Instant> {
     limit(timeout_ms).and_then(|wait| Instant::now().checked_add(wait))
 }
 
+const DELIVERIES_FULL: &str =
+    "a million deliveries wait to be polled or are to come; poll the producer's queue";
+
 struct Sending<'a> {
     inner: &'a Inner,
     runtime: &'a Runtime,
@@ -133,14 +141,16 @@ struct Sending<'a> {
 impl Sending<'_> {
     fn send(&self, record: Record, tag: u64) -> Result<()> {
         let deliveries = &self.inner.deliveries;
-        if let Some(queue) = deliveries.queue() {
-            let full = "a million deliveries wait to be polled; poll the producer's queue";
-            if !queue.expect(1) {
-                self.wait_for(full, async {
-                    queue.wait_for_room().await;
-                    Ok(())
-                })?;
-            }
+        if let Some(queue) = deliveries.queue()
+            && !queue.expect(1)
+        {
+            let for_ever = self.deadline.is_none();
+            self.wait_for(DELIVERIES_FULL, async {
+                match queue.wait_for_room(for_ever).await {
+                    true => Ok(()),
+                    false => Err(Failure::new(Status::QueueFull, DELIVERIES_FULL)),
+                }
+            })?;
         }
         let ticket = self.enqueue(record).inspect_err(|_| {
             if let Some(queue) = deliveries.queue() {
@@ -168,8 +178,7 @@ impl Sending<'_> {
     #[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
     fn wait_for<T>(&self, full: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        let waited = self.runtime.handle().block_on(process::limited(left, "a send", work));
-        waited.map_err(|failure| match failure.status {
+        process::within(left, "a send", work).map_err(|failure| match failure.status {
             Status::TimedOut => Failure::new(Status::QueueFull, full),
             _ => failure,
         })
@@ -177,7 +186,8 @@ impl Sending<'_> {
 }
 
 /// Sends one record and waits until it is written. Borrows it. `delivery`, which may be null, gets where
-/// it is. Nothing is told to the producer's queue. Thread-safe.
+/// it is; `delivery_size` is sizeof(kaffic_delivery_t). Nothing is told to the producer's queue.
+/// Thread-safe.
 ///
 /// As kaffic_producer_send, and whatever became of the record. KAFFIC_TIMED_OUT is of unknown outcome.
 #[unsafe(no_mangle)]
@@ -187,18 +197,18 @@ pub unsafe extern "C" fn kaffic_producer_send_and_wait(
     record_size: usize,
     timeout_ms: i64,
     delivery: *mut kaffic_delivery_t,
+    delivery_size: usize,
     error: *mut *mut kaffic_error_t,
 ) -> kaffic_status_t {
     // SAFETY: all pointers are as the header's rules say.
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
+            let told = Told::to(delivery, delivery_size)?;
             let record = self::record(record, record_size)?;
             let send = async { Ok(inner.producer.send(record).await?) };
             let ack = wait(timeout_ms, "a send", send).map_err(unknown_if_late)?;
-            if !delivery.is_null() {
-                delivery.write(kaffic_delivery_t::of(0, &Ok(ack), (0, 0)));
-            }
+            told.write(ack);
             Ok(())
         })
     }
@@ -213,7 +223,8 @@ fn unknown_if_late(failure: Failure) -> Failure {
 
 /// Appends records to a partition as one batch, all or none, and waits until they are written; with
 /// `expected_offset` (otherwise KAFFIC_NO_OFFSET) only if the first of them gets just that offset. Borrows
-/// them. `delivery`, which may be null, gets where the first is. Thread-safe.
+/// them. `delivery`, which may be null, gets where the first is; `delivery_size` is
+/// sizeof(kaffic_delivery_t). Thread-safe.
 ///
 /// KAFFIC_CONDITION_FAILED, of which kaffic_error_tail has the actual tail; otherwise as
 /// kaffic_producer_send_and_wait.
@@ -227,12 +238,14 @@ pub unsafe extern "C" fn kaffic_producer_append(
     expected_offset: i64,
     timeout_ms: i64,
     delivery: *mut kaffic_delivery_t,
+    delivery_size: usize,
     error: *mut *mut kaffic_error_t,
 ) -> kaffic_status_t {
     // SAFETY: all pointers are as the header's rules say.
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
+            let told = Told::to(delivery, delivery_size)?;
             let partition = partition_number(partition)?;
             let expected = match expected_offset {
                 KAFFIC_NO_OFFSET => None,
@@ -247,9 +260,7 @@ pub unsafe extern "C" fn kaffic_producer_append(
             let records = records?;
             let append = async { Ok(inner.producer.append(partition, records, expected).await?) };
             let ack = wait(timeout_ms, "an append", append).map_err(unknown_if_late)?;
-            if !delivery.is_null() {
-                delivery.write(kaffic_delivery_t::of(0, &Ok(ack), (0, 0)));
-            }
+            told.write(ack);
             Ok(())
         })
     }
@@ -258,7 +269,7 @@ pub unsafe extern "C" fn kaffic_producer_append(
 /// Waits until everything sent before is written or has failed, and has been told to the producer's
 /// queue. Thread-safe.
 ///
-/// The first failure since the last flush; KAFFIC_TIMED_OUT.
+/// The first failure since the last flush; KAFFIC_TIMED_OUT, of unknown outcome: what was sent goes on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_producer_flush(
     producer: *const kaffic_producer_t,
@@ -269,11 +280,12 @@ pub unsafe extern "C" fn kaffic_producer_flush(
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
-            wait(timeout_ms, "a flush", async {
+            let flush = async {
                 let flushed = inner.producer.flush().await;
                 inner.deliveries.all_told().await?;
                 Ok(flushed?)
-            })
+            };
+            wait(timeout_ms, "a flush", flush).map_err(unknown_if_late)
         })
     }
 }
@@ -292,11 +304,12 @@ pub unsafe extern "C" fn kaffic_producer_close(
     unsafe {
         border(error, || {
             let inner = inner(producer)?;
-            wait(timeout_ms, "closing a producer", async {
+            let close = async {
                 let closed = inner.producer.close().await;
                 inner.deliveries.all_told().await?;
                 Ok(closed?)
-            })
+            };
+            wait(timeout_ms, "closing a producer", close).map_err(unknown_if_late)
         })
     }
 }
@@ -306,6 +319,24 @@ pub unsafe extern "C" fn kaffic_producer_close(
 pub unsafe extern "C" fn kaffic_producer_partitions(producer: *const kaffic_producer_t) -> i32 {
     // SAFETY: null, or a producer that lives, by the rules of the header.
     unsafe { inner(producer) }.map_or(-1, |inner| inner.producer.partitions() as i32)
+}
+
+/// The partition, of so many, to which a record goes that has this key and names none: as Kafka's clients
+/// choose it. -1 for a null key, and where there are no partitions. Thread-safe, callback-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kaffic_partition_for_key(
+    key: *const u8,
+    key_len: usize,
+    partitions: i32,
+) -> i32 {
+    infallible(-1, || {
+        // SAFETY: null, or as many bytes, by the rules of the header.
+        let key = unsafe { slice(key, key_len, "key") };
+        match (key, u32::try_from(partitions)) {
+            (Ok(Some(key)), Ok(partitions @ 1..)) => partition_for_key(key, partitions) as i32,
+            _ => -1,
+        }
+    })
 }
 
 /// The epoch of the producer's name: 0 for its first instance, and one more for each after it; -1
@@ -361,7 +392,7 @@ pub unsafe extern "C" fn kaffic_producer_fence_all(
 }
 
 /// Frees a producer, and does not wait: what is in its buffer is still written as long as the process
-/// lives. Close it before to know. Null is nothing.
+/// lives, and kaffic_shutdown waits for it. Close it before to know. Null is nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_producer_free(producer: *mut kaffic_producer_t) {
     // SAFETY: null, or a producer that was given and not freed, by the rules of the header.

@@ -63,7 +63,7 @@ pub struct kaffic_delivery_t {
 const TOGETHER: usize = 1024;
 /// Deliveries that may wait in a queue; beyond that sending waits.
 const MOST_DELIVERIES: usize = 1 << 20;
-/// Rebalances that may wait in a queue; beyond that the oldest are dropped.
+/// Rebalances that may wait in a queue; beyond that the oldest are dropped, as the header says.
 const MOST_REBALANCES: usize = 1000;
 
 /// An event.
@@ -132,6 +132,7 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     events: VecDeque<kaffic_event_t>,
+    deliveries: usize,
     rebalances: usize,
     freed: bool,
 }
@@ -161,16 +162,26 @@ impl Queue {
         room
     }
 
-    /// Waits until one more delivery may come, and counts it.
-    pub(crate) async fn wait_for_room(&self) {
+    /// Waits until one more delivery may come, and counts it. Where there is no end to the wait, it ends
+    /// with false when all that is expected has come: nothing but a poll makes room then.
+    pub(crate) async fn wait_for_room(&self, for_ever: bool) -> bool {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
             if self.expect(1) {
-                return;
+                return true;
+            }
+            if for_ever && self.all_came(&self.state()) {
+                return false;
             }
             room.await;
         }
+    }
+
+    /// Whether as many deliveries as there may be are here.
+    fn all_came(&self, state: &State) -> bool {
+        let expected = self.deliveries.load(Ordering::Acquire);
+        expected >= MOST_DELIVERIES && state.deliveries >= expected
     }
 
     /// Takes back what was expected and does not come.
@@ -178,6 +189,7 @@ impl Queue {
         let less = |there: usize| Some(there.saturating_sub(deliveries));
         // Always some.
         let _ = self.deliveries.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        self.room.notify_waiters();
     }
 
     pub(crate) fn push(&self, event: kaffic_event_t) {
@@ -188,6 +200,10 @@ impl Queue {
         }
         if event.kind == KAFFIC_EVENT_DELIVERIES {
             let together = event.deliveries.len();
+            state.deliveries += together;
+            if self.all_came(&state) {
+                self.room.notify_waiters();
+            }
             if let Some(last) = state.events.back_mut()
                 && last.kind == KAFFIC_EVENT_DELIVERIES
                 && last.deliveries.len() + together <= TOGETHER
@@ -230,7 +246,7 @@ impl Queue {
             };
         }
         let event = state.events.pop_front()?;
-        self.expect_no_more(event.deliveries.len());
+        state.deliveries -= event.deliveries.len();
         if event.kind != KAFFIC_EVENT_DELIVERIES {
             state.rebalances -= 1;
         }
@@ -241,7 +257,7 @@ impl Queue {
             self.some.notify_one();
         }
         drop(state);
-        self.room.notify_waiters();
+        self.expect_no_more(event.deliveries.len());
         Some(event)
     }
 
@@ -250,7 +266,12 @@ impl Queue {
         let mut state = self.state();
         state.freed = true;
         self.deliveries.store(0, Ordering::Release);
-        state.events.clear();
+        state.deliveries = 0;
+        if !state.events.is_empty() {
+            // Whoever watches the file descriptor still is told of nothing. This does not wait.
+            (&self.reader).read_exact(&mut [0]).ok();
+            state.events.clear();
+        }
         drop(state);
         self.room.notify_waiters();
     }
@@ -416,6 +437,41 @@ pub unsafe extern "C" fn kaffic_event_free(event: *mut kaffic_event_t) {
     unsafe { take_back(event) };
 }
 
+/// Where a call tells what became of its record: nowhere, or into the program's delivery, of which it is
+/// written what this library knows.
+pub(crate) struct Told(Option<Out<kaffic_delivery_t>>);
+
+impl Told {
+    /// # Errors
+    /// `InvalidArgument` for a size that is none of a delivery's.
+    ///
+    /// # Safety
+    /// `delivery` is null, or valid for a write of `delivery_size` bytes for as long as this lives.
+    pub(crate) unsafe fn to(
+        delivery: *mut kaffic_delivery_t,
+        delivery_size: usize,
+    ) -> Result<Self> {
+        if delivery.is_null() {
+            return Ok(Self(None));
+        }
+        let least = size_of::<kaffic_delivery_t>();
+        if delivery_size < least || !delivery_size.is_multiple_of(align_of::<kaffic_delivery_t>()) {
+            let message = format!(
+                "delivery_size is {delivery_size}; it is sizeof(kaffic_delivery_t), {least}"
+            );
+            return Err(Failure::invalid(message));
+        }
+        // SAFETY: the caller's contract; it has room for one.
+        Ok(Self(Some(unsafe { Out::new(delivery, "delivery") }?)))
+    }
+
+    pub(crate) fn write(self, ack: kaffic_core::Ack) {
+        if let Some(out) = self.0 {
+            out.write(kaffic_delivery_t::of(0, &Ok(ack), (0, 0)));
+        }
+    }
+}
+
 impl kaffic_delivery_t {
     /// What became of a record that was sent.
     pub(crate) fn of(
@@ -508,5 +564,34 @@ mod tests {
         assert!(queue.expect(1));
         queue.push(delivered(1));
         assert!(queue.poll(0).is_none());
+    }
+
+    #[test]
+    fn a_wait_without_an_end_ends_when_only_a_poll_makes_room() {
+        use futures_util::FutureExt;
+        let queue = Queue::new().unwrap();
+        assert!(queue.expect(MOST_DELIVERIES));
+        queue.push(delivered(MOST_DELIVERIES as u64 - 1));
+        // One is to come still.
+        let mut waits = Box::pin(queue.wait_for_room(true));
+        let mut limited = Box::pin(queue.wait_for_room(false));
+        assert_eq!((&mut waits).now_or_never(), None);
+        assert_eq!((&mut limited).now_or_never(), None);
+        queue.push(delivered(1));
+        assert_eq!(waits.now_or_never(), Some(false));
+        assert_eq!((&mut limited).now_or_never(), None);
+        queue.poll(0).unwrap();
+        assert_eq!(limited.now_or_never(), Some(true));
+    }
+
+    #[test]
+    fn what_is_expected_no_more_makes_room() {
+        use futures_util::FutureExt;
+        let queue = Queue::new().unwrap();
+        assert!(queue.expect(MOST_DELIVERIES));
+        let mut waits = Box::pin(queue.wait_for_room(true));
+        assert_eq!((&mut waits).now_or_never(), None);
+        queue.expect_no_more(1);
+        assert_eq!(waits.now_or_never(), Some(true));
     }
 }

@@ -22,7 +22,7 @@ unsafe fn ask<'a, W: Future<Output = Result<Value>>>(
     timeout_ms: i64,
     json: Option<*mut *mut c_char>,
     error: *mut *mut kaffic_error_t,
-    work: impl FnOnce(&'a Kaffic, &'a str) -> Result<W>,
+    work: impl FnOnce(Kaffic, &'a str) -> Result<W>,
 ) -> kaffic_status_t {
     // SAFETY: the caller's contract.
     unsafe {
@@ -30,8 +30,11 @@ unsafe fn ask<'a, W: Future<Output = Result<Value>>>(
             let out = json.map(|json| Out::new(json, "json")).transpose()?;
             let client = self::client(client)?;
             let topic = text(topic, "topic")?;
-            let answer =
-                wait(timeout_ms, &format!("a call for topic {topic}"), work(client, topic)?)?;
+            let answer = wait(
+                timeout_ms,
+                &format!("a call for topic {topic}"),
+                work(client.clone(), topic)?,
+            )?;
             if let Some(out) = out {
                 give_json(out, &answer);
             }
@@ -161,7 +164,7 @@ pub unsafe extern "C" fn kaffic_topic_list(
     }
 }
 
-/// Writes an offset of a partition: `where` is "earliest" (the first record that is still there),
+/// Writes an offset of a partition: `place` is "earliest" (the first record that is still there),
 /// "latest" (the tail, which the next record will get), "timestamp:MS" or "time:RFC3339" (the first
 /// record with a timestamp at or after that; the tail if none). Borrows. Waits. Thread-safe.
 ///

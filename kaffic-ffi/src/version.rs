@@ -40,11 +40,12 @@ pub unsafe extern "C" fn kaffic_has_feature(name: *const c_char) -> bool {
     })
 }
 
-/// Ends the library's threads, waiting for them up to `timeout_ms`. Not needed: a program may just end.
-/// It is for checkers of leaks; the library can be used again after it. Thread-safe.
+/// Ends the library's threads, waiting up to `timeout_ms` until everything that kaffic_producer_send took
+/// is written or has failed, and then for the threads. Not needed: a program may just end once it has
+/// closed its producers. It is for checkers of leaks; the library can be used again after it. Thread-safe.
 ///
-/// KAFFIC_INVALID_ARGUMENT while there are clients, queues, producers or consumers;
-/// KAFFIC_IN_CALLBACK.
+/// KAFFIC_INVALID_ARGUMENT while there are clients, queues, producers or consumers, or another call of
+/// this; KAFFIC_TIMED_OUT while there are records under way, which go on: call it again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kaffic_shutdown(
     timeout_ms: i64,

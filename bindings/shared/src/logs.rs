@@ -2,8 +2,9 @@
 //! core tells what happens by `tracing`; this takes its events and leaves its spans.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -55,7 +56,11 @@ pub type Sink = Arc<dyn Fn(Level, &str, &str) + Send + Sync>;
 
 /// The least level that is told; 0 while there is no sink, so that lines cost next to nothing then.
 static LEAST: AtomicU8 = AtomicU8::new(0);
-static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+/// The sink, in a box. Only atomics here, as a lock that another thread held at a fork would be held in
+/// the child for ever.
+static SINK: AtomicPtr<Sink> = AtomicPtr::new(ptr::null_mut());
+/// How many threads look into the box that is, or was, behind [`SINK`].
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
 static INSTALLED: OnceLock<bool> = OnceLock::new();
 
 /// Sets the sink, or takes it away. Lines above `least` in number are left out. Returns whether lines
@@ -69,18 +74,39 @@ static INSTALLED: OnceLock<bool> = OnceLock::new();
 /// set_sink(Level::Warning, None);
 /// ```
 pub fn set_sink(least: Level, sink: Option<Sink>) -> bool {
+    crate::process::hook();
     let installed = *INSTALLED.get_or_init(|| {
         let dispatch = tracing::Dispatch::new(ToSink);
         tracing::dispatcher::set_global_default(dispatch).is_ok()
     });
     LEAST.store(if sink.is_some() { least as u8 } else { 0 }, Ordering::Relaxed);
-    let before = match SINK.write() {
-        Ok(mut there) => std::mem::replace(&mut *there, sink),
-        Err(poisoned) => std::mem::replace(&mut *poisoned.into_inner(), sink),
-    };
-    // Outside the lock: dropping it may call the program.
-    drop(before);
+    let sink = sink.map_or(ptr::null_mut(), |sink| Box::into_raw(Box::new(sink)));
+    let before = SINK.swap(sink, Ordering::SeqCst);
+    if before.is_null() {
+        return installed;
+    }
+    // Looking takes a moment only.
+    while LOOKING.load(Ordering::SeqCst) > 0 {
+        std::thread::yield_now();
+    }
+    // SAFETY: it came from a box and was taken out here alone. Whoever looked into it has ended: from
+    // before the pointer is read until the sink is cloned, they count as looking.
+    drop(unsafe { Box::from_raw(before) });
     installed
+}
+
+/// The sink of the moment.
+fn sink() -> Option<Sink> {
+    LOOKING.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: null, or a box that is not dropped before this counts as looking no more.
+    let sink = unsafe { SINK.load(Ordering::SeqCst).as_ref() }.cloned();
+    LOOKING.fetch_sub(1, Ordering::SeqCst);
+    sink
+}
+
+/// In a child of a fork: the threads that looked are not here.
+pub(crate) fn in_the_child() {
+    LOOKING.store(0, Ordering::SeqCst);
 }
 
 struct ToSink;
@@ -106,9 +132,8 @@ impl Subscriber for ToSink {
     fn exit(&self, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        // The sink is called outside the lock, so that it may set another.
-        let sink = SINK.read().ok().and_then(|sink| sink.clone());
-        let Some(sink) = sink else { return };
+        // It may set another.
+        let Some(sink) = sink() else { return };
         let mut line = Line::default();
         event.record(&mut line);
         let metadata = event.metadata();

@@ -1,16 +1,31 @@
 //! The process: its one tokio runtime, made at first use, and what becomes of it after a fork. The
 //! runtime's threads are the parent's alone, so a child gets a runtime of its own when it first needs
 //! one, and whatever was made before the fork says that it can't be used there.
+//!
+//! The program's signals are the program's: the runtime's threads take none, and a peer that closes a
+//! connection in the midst of a request is an error of the request, and no SIGPIPE.
 
 use crate::failure::{Failure, Result, Status};
+use crate::signals;
+use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+/// The runtime, and who has work under way in it: a receiver for each [`Work`].
+struct Running {
+    runtime: Runtime,
+    work: watch::Sender<()>,
+}
 
 /// Only atomics here: a lock that another thread held at a fork would be held in the child for ever.
-static RUNTIME: AtomicPtr<Runtime> = AtomicPtr::new(ptr::null_mut());
+static RUNNING: AtomicPtr<Running> = AtomicPtr::new(ptr::null_mut());
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static HOOKED: AtomicBool = AtomicBool::new(false);
 /// How many [`Belonging`]s of this process there are.
@@ -23,12 +38,14 @@ const STACK: usize = 8 << 20;
 extern "C" fn in_the_child() {
     // What these told of belongs to the parent. The runtime is left as it is: its threads are not
     // here, and ending it would wait for them.
-    RUNTIME.store(ptr::null_mut(), Ordering::Relaxed);
+    RUNNING.store(ptr::null_mut(), Ordering::Relaxed);
     USERS.store(0, Ordering::Relaxed);
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    crate::logs::in_the_child();
 }
 
-fn hook() {
+/// Has what belongs to the parent given up in a child.
+pub(crate) fn hook() {
     if HOOKED.load(Ordering::Acquire) || HOOKED.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -46,60 +63,122 @@ fn hook() {
 /// assert_eq!(seven, 7);
 /// ```
 pub fn runtime() -> Result<&'static Runtime> {
+    Ok(&running()?.runtime)
+}
+
+fn running() -> Result<&'static Running> {
     hook();
-    let mut there = RUNTIME.load(Ordering::Acquire);
+    let mut there = RUNNING.load(Ordering::Acquire);
     if there.is_null() {
-        let mut builder = Builder::new_multi_thread();
-        builder.enable_all().thread_name("kaffic").thread_stack_size(STACK);
-        let made = builder.build();
-        let made = made.map_err(|error| {
-            Failure::new(Status::Internal, format!("no threads can be started: {error}"))
-        })?;
-        let made = Box::into_raw(Box::new(made));
+        let made = Box::into_raw(Box::new(start()?));
         let null = ptr::null_mut();
-        match RUNTIME.compare_exchange(null, made, Ordering::AcqRel, Ordering::Acquire) {
+        match RUNNING.compare_exchange(null, made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => there = made,
             Err(other) => {
                 // SAFETY: `made` came from a box above, and nobody else has seen it.
-                unsafe { Box::from_raw(made) }.shutdown_background();
+                unsafe { Box::from_raw(made) }.runtime.shutdown_background();
                 there = other;
             }
         }
     }
-    // SAFETY: only `shutdown` frees a runtime that was stored, and only when nothing belongs to it.
+    // SAFETY: only `shutdown` frees what was stored, and only when nothing belongs to it.
     Ok(unsafe { &*there })
 }
 
-/// Ends the runtime, for checkers of leaks; the next use makes a new one. Waits up to `wait` for its
-/// threads.
+fn start() -> Result<Running> {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all().thread_name("kaffic").thread_stack_size(STACK);
+    builder.on_thread_start(signals::leave_to_the_program);
+    // Threads begin with the signals of the one that starts them.
+    let runtime = signals::left_to_others(|| builder.build());
+    let runtime = runtime.map_err(|error| {
+        Failure::new(Status::Internal, format!("no threads can be started: {error}"))
+    })?;
+    Ok(Running { runtime, work: watch::Sender::new(()) })
+}
+
+/// Ends the runtime, for checkers of leaks; the next use makes a new one. Waits up to `wait` for what
+/// is under way, and for its threads.
 ///
 /// # Errors
-/// `InvalidArgument` while there are clients, producers or consumers.
+/// `InvalidArgument` while there are clients, producers or consumers; `TimedOut` while there is work
+/// under way.
+#[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
 pub fn shutdown(wait: Duration) -> Result<()> {
-    let in_use = |users: usize| {
+    let began = Instant::now();
+    let left = || wait.saturating_sub(began.elapsed());
+    // Of those that end it at once only one can, and none while another waits with it in hand.
+    let ours = Belonging::here();
+    let in_use = || {
+        let users = USERS.load(Ordering::SeqCst).saturating_sub(1);
+        if users == 0 {
+            return Ok(());
+        }
         Err(Failure::invalid(format!(
-            "{users} clients, producers and consumers are there still; free them first"
+            "{users} clients, producers and consumers are there still, or calls that end the library; \
+             free them first"
         )))
     };
-    let users = USERS.load(Ordering::SeqCst);
-    if users > 0 {
-        return in_use(users);
-    }
-    let there = RUNTIME.swap(ptr::null_mut(), Ordering::SeqCst);
-    if there.is_null() {
+    loop {
+        in_use()?;
+        let there = RUNNING.load(Ordering::Acquire);
+        if there.is_null() {
+            return Ok(());
+        }
+        // SAFETY: it is freed below only, where nobody but this call belongs to it.
+        let running = unsafe { &*there };
+        let idle = async {
+            running.work.closed().await;
+            Ok(())
+        };
+        if running.work.receiver_count() > 0 {
+            let what = "writing what was sent and is under way still";
+            signals::without_pipe(|| running.runtime.block_on(limited(Some(left()), what, idle)))?;
+        }
+        in_use()?;
+        let null = ptr::null_mut();
+        if RUNNING.compare_exchange(there, null, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            continue;
+        }
+        // Somebody may have come in between, and have the runtime in hand.
+        let used = in_use();
+        if used.is_err() || running.work.receiver_count() > 0 {
+            // Where there is a new one already, the old stays for whoever has it.
+            RUNNING.compare_exchange(null, there, Ordering::SeqCst, Ordering::SeqCst).ok();
+            used?;
+            continue;
+        }
+        // SAFETY: it came from a box, was taken out of the slot here alone, and nothing belongs to it.
+        unsafe { Box::from_raw(there) }.runtime.shutdown_timeout(left());
+        drop(ours);
         return Ok(());
     }
-    // Somebody may have come in between, and have the runtime in hand.
-    let users = USERS.load(Ordering::SeqCst);
-    if users > 0 {
-        let null = ptr::null_mut();
-        // Where there is a new one already, the old stays for whoever has it.
-        RUNTIME.compare_exchange(null, there, Ordering::SeqCst, Ordering::SeqCst).ok();
-        return in_use(users);
+}
+
+/// Work that goes on in the runtime when what began it is gone: [`shutdown`] waits until it is
+/// dropped.
+///
+/// ```
+/// use kaffic_bindings::process::{Work, runtime};
+/// let work = Work::under_way().unwrap();
+/// runtime().unwrap().spawn(async move {
+///     // …
+///     drop(work);
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Work {
+    _counted: watch::Receiver<()>,
+}
+
+impl Work {
+    /// Begun by something that has a [`Belonging`].
+    ///
+    /// # Errors
+    /// As [`runtime`].
+    pub fn under_way() -> Result<Self> {
+        Ok(Self { _counted: running()?.work.subscribe() })
     }
-    // SAFETY: it came from a box, was taken out of the slot here alone, and nothing belongs to it.
-    unsafe { Box::from_raw(there) }.shutdown_timeout(wait);
-    Ok(())
 }
 
 /// That something was made in this process, and not before a fork. Everything that uses the runtime
@@ -140,7 +219,7 @@ impl Belonging {
 
     /// Something that has to be the process's own: it is dropped there, and left alone in a child.
     pub fn own<T>(self, value: T) -> Owned<T> {
-        Owned { value: Some(value), belonging: self }
+        Owned(Arc::new(Kept { value: ManuallyDrop::new(value), belonging: self }))
     }
 }
 
@@ -160,8 +239,11 @@ impl Drop for Belonging {
 /// assert_eq!(owned.get().unwrap(), "mine");
 /// ```
 #[derive(Debug)]
-pub struct Owned<T> {
-    value: Option<T>,
+pub struct Owned<T>(Arc<Kept<T>>);
+
+#[derive(Debug)]
+struct Kept<T> {
+    value: ManuallyDrop<T>,
     belonging: Belonging,
 }
 
@@ -169,22 +251,55 @@ impl<T> Owned<T> {
     /// # Errors
     /// `Forked` in a child of the process that it was made in.
     pub fn get(&self) -> Result<&T> {
-        self.belonging.check()?;
-        self.value.as_ref().ok_or_else(|| Failure::new(Status::Internal, "it was taken"))
+        self.0.belonging.check()?;
+        Ok(&self.0.value)
+    }
+
+    /// The value for as long as a call needs it, also if its owner is dropped meanwhile.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    ///
+    /// ```
+    /// use kaffic_bindings::process::Belonging;
+    /// let owned = Belonging::here().own(String::from("mine"));
+    /// let held = owned.hold().unwrap();
+    /// drop(owned);
+    /// assert_eq!(*held, "mine");
+    /// ```
+    pub fn hold(&self) -> Result<Held<T>> {
+        self.0.belonging.check()?;
+        Ok(Held(Arc::clone(&self.0)))
     }
 }
 
-impl<T> Drop for Owned<T> {
+/// What [`Owned::hold`] returns.
+pub struct Held<T>(Arc<Kept<T>>);
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Held<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T> Drop for Kept<T> {
     fn drop(&mut self) {
-        let Some(value) = self.value.take() else { return };
         if !self.belonging.is_here() {
             // Its locks may be held by threads that are not here.
-            std::mem::forget(value);
             return;
         }
         // Dropping may spawn: what is left of a producer's buffer is still sent.
         let _inside = runtime().map(Runtime::enter).ok();
-        drop(value);
+        // SAFETY: it is dropped nowhere else, and not used after.
+        unsafe { ManuallyDrop::drop(&mut self.value) };
     }
 }
 
@@ -199,7 +314,7 @@ impl<T> Drop for Owned<T> {
 /// ```
 pub fn inside<T>(work: impl FnOnce() -> T) -> Result<T> {
     let _inside = runtime()?.enter();
-    Ok(work())
+    Ok(signals::without_pipe(work))
 }
 
 /// Waits for `work` on this thread, for at most `limit`; `None` waits as long as it takes.
@@ -211,7 +326,8 @@ pub fn within<T>(
     what: &str,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    runtime()?.block_on(limited(limit, what, work))
+    let runtime = runtime()?;
+    signals::without_pipe(|| runtime.block_on(limited(limit, what, work)))
 }
 
 /// The same as a future.

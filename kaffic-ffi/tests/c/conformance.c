@@ -526,7 +526,7 @@ static int produce(const step_t *step, thing_t *of) {
         }
         record->headers = headers;
         record->headers_len = (size_t)len;
-        if (kaffic_producer_send_and_wait(producer, record, sizeof *record, LONG_MS, &delivery, &failed)) return 0;
+        if (kaffic_producer_send_and_wait(producer, record, sizeof *record, LONG_MS, &delivery, sizeof delivery, &failed)) return 0;
         delivered(&delivery);
         return 1;
     }
@@ -537,7 +537,7 @@ static int produce(const step_t *step, thing_t *of) {
         pair = find(step->given, step->given_len, "expected");
         number = pair == NULL ? KAFFIC_NO_OFFSET : atoll(pair->value.data);
         if (kaffic_producer_append(producer, atoi(arg(step, 1)), records, sizeof records[0], (size_t)len, number,
-                                   LONG_MS, &delivery, &failed)) {
+                                   LONG_MS, &delivery, sizeof delivery, &failed)) {
             return 0;
         }
         delivered(&delivery);
@@ -634,7 +634,7 @@ static int of_groups(const step_t *step) {
         return status == KAFFIC_OK;
     } else if (strcmp(verb, "reset") == 0) {
         const char *rest;
-        status = kaffic_group_reset(client, group, arg(step, 1), arg(step, 2), false, LONG_MS, &json, &failed);
+        status = kaffic_group_reset(client, group, arg(step, 1), NULL, arg(step, 2), false, LONG_MS, &json, &failed);
         if (status != KAFFIC_OK) return 0;
         for (rest = strchr(json, '{'); rest != NULL; rest = strchr(rest + 1, '{')) {
             char topic[128], partition[32], offset[32], name[200];

@@ -20,8 +20,17 @@ static void send_thousand(kaffic_producer_t *producer, int round) {
     CHECK(accepted == RECORDS);
 }
 
+/* Log lines come on any thread. */
+static long lines;
+
+static void line(void *userdata, kaffic_log_level_t level, const char *target, const char *message) {
+    CHECK(userdata == &lines && level <= KAFFIC_LOG_TRACE && target != NULL && message != NULL);
+    __atomic_fetch_add(&lines, 1, __ATOMIC_SEQ_CST);
+}
+
 static int child(const char *name, kaffic_client_t *client, kaffic_producer_t *producer,
-                 kaffic_consumer_t *consumer, kaffic_queue_t *queue, kaffic_records_t *records, int round) {
+                 kaffic_consumer_t *consumer, kaffic_queue_t *queue, kaffic_records_t *records, kaffic_config_t *config,
+                 int round) {
     const char *topic = "forked";
     kaffic_record_t record = record_of("k", "child");
     kaffic_client_t *own = NULL;
@@ -30,6 +39,8 @@ static int child(const char *name, kaffic_client_t *client, kaffic_producer_t *p
     kaffic_records_t *polled = NULL;
     kaffic_event_t *event = NULL;
     char *json = NULL;
+    long before = __atomic_load_n(&lines, __ATOMIC_SEQ_CST);
+    size_t at;
     alarm(120);
     FAILS(KAFFIC_FORKED, "forked", kaffic_topic_create(client, "x", NULL, 0, &error));
     FAILS(KAFFIC_FORKED, "forked", kaffic_client_metrics(client, &json, &error));
@@ -43,16 +54,27 @@ static int child(const char *name, kaffic_client_t *client, kaffic_producer_t *p
     CHECK(kaffic_queue_fd(queue) == -1 && kaffic_producer_partitions(producer) == -1);
     CHECK(kaffic_consumer_finished(consumer));
     kaffic_consumer_wakeup(consumer);
+    /* What is plain data works. */
+    for (at = 0; at < kaffic_records_len(records); at++) {
+        CHECK(kaffic_records_get(records, at)->value.len > 0);
+    }
+    OK(kaffic_config_set(config, "until", "latest", &error));
     if (round % 2 == 0) {
         kaffic_producer_free(producer);
         kaffic_consumer_free(consumer);
         kaffic_queue_free(queue);
         kaffic_client_free(client);
         kaffic_records_free(records);
+        kaffic_config_free(config);
     }
     own = test_client(name);
     OK(kaffic_producer_new(own, "of-children", NULL, NULL, LONG_MS, &sends, &error));
-    OK(kaffic_producer_send_and_wait(sends, &record, sizeof record, LONG_MS, NULL, &error));
+    OK(kaffic_producer_send_and_wait(sends, &record, sizeof record, LONG_MS, NULL, 0, &error));
+    /* A batch that fails is told in the log: the parent has said where, and that can be changed. */
+    FAILS(KAFFIC_CONDITION_FAILED, "of-children",
+          kaffic_producer_append(sends, 0, &record, sizeof record, 1, INT32_MAX, LONG_MS, NULL, 0, &error));
+    CHECK(__atomic_load_n(&lines, __ATOMIC_SEQ_CST) > before);
+    OK(kaffic_set_log(NULL, KAFFIC_LOG_ERROR, NULL, NULL, &error));
     OK(kaffic_producer_close(sends, LONG_MS, &error));
     OK(kaffic_consumer_new(own, NULL, NULL, 0, &reads, &error));
     topic = "of-children";
@@ -87,6 +109,7 @@ int main(int argc, char **argv) {
     int *counts;
     char name[64], *json = NULL;
     snprintf(name, sizeof name, "fork-%s", getenv("KAFFIC_TEST_RUN") ? getenv("KAFFIC_TEST_RUN") : "0");
+    OK(kaffic_set_log(line, KAFFIC_LOG_TRACE, &lines, NULL, &error));
     client = test_client(name);
     OK(kaffic_topic_create(client, "forked", NULL, LONG_MS, &error));
     OK(kaffic_topic_create(client, "of-children", NULL, LONG_MS, &error));
@@ -100,7 +123,7 @@ int main(int argc, char **argv) {
         if (round == 1) OK(kaffic_consumer_poll(consumer, 5, LONG_MS, &records, &error));
         pid = fork();
         CHECK(pid >= 0);
-        if (pid == 0) _exit(child(name, client, producer, consumer, queue, records, round));
+        if (pid == 0) _exit(child(name, client, producer, consumer, queue, records, config, round));
         CHECK(waitpid(pid, &status, 0) == pid);
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
@@ -137,6 +160,7 @@ int main(int argc, char **argv) {
     kaffic_client_free(client);
     kaffic_config_free(config);
     kaffic_config_free(member);
+    OK(kaffic_set_log(NULL, KAFFIC_LOG_ERROR, NULL, NULL, &error));
     OK(kaffic_shutdown(LONG_MS, &error));
     printf("%d forks with %d records under way each\n", times, RECORDS);
     return 0;

@@ -94,6 +94,9 @@ static void took(kaffic_status_t status, kaffic_error_t *error) {
     CHECK(status != KAFFIC_PANIC && status != KAFFIC_INTERNAL);
     CHECK((status == KAFFIC_OK) == (error == NULL));
     CHECK(status == KAFFIC_OK || kaffic_error_message(error)[0] != '\0');
+    CHECK(kaffic_error_status(error) == status && kaffic_status_meaning(status) != NULL);
+    CHECK(kaffic_error_earliest(error) >= KAFFIC_NO_OFFSET && kaffic_error_tail(error) >= KAFFIC_NO_OFFSET);
+    CHECK(status != KAFFIC_OK || !(kaffic_error_retriable(error) || kaffic_error_outcome_unknown(error)));
     failures += status != KAFFIC_OK;
     kaffic_error_free(error);
 }
@@ -114,6 +117,26 @@ static void on_rebalance(void *userdata, kaffic_event_kind_t kind, const kaffic_
         kaffic_status_t came = kaffic_partitions_add(commits, topic(), (int32_t)number(), number(), text(), &error);
         took(came, error);
     }
+}
+
+/* Log lines come on any thread. */
+static long lines;
+
+static void on_line(void *userdata, kaffic_log_level_t level, const char *target, const char *message) {
+    CHECK(userdata == &lines && level >= KAFFIC_LOG_ERROR && level <= KAFFIC_LOG_TRACE);
+    CHECK(target[0] != '\0' && message != NULL);
+    __atomic_fetch_add(&lines, 1, __ATOMIC_RELAXED);
+}
+
+/* Looks at all of a list. */
+static void look(const kaffic_partitions_t *list) {
+    size_t at;
+    for (at = 0; at < kaffic_partitions_len(list); at++) {
+        const kaffic_partition_t *one = kaffic_partitions_get(list, at);
+        CHECK(one->topic != NULL && one->partition >= 0 && one->offset >= KAFFIC_NO_OFFSET);
+        CHECK(one->metadata == NULL || strlen(one->metadata) < 100000);
+    }
+    CHECK(kaffic_partitions_get(list, at) == NULL && kaffic_partitions_get(list, SIZE_MAX) == NULL);
 }
 
 static void call(void) {
@@ -139,7 +162,7 @@ static void call(void) {
         took(came, error);                                                                                     \
     } while (0)
     calls++;
-    switch (draw(52)) {
+    switch (draw(57)) {
     case 0:
         kaffic_config_free(configs[at]);
         configs[at] = kaffic_config_new();
@@ -172,7 +195,8 @@ static void call(void) {
     case 22: TOOK(kaffic_group_describe(client, text(), wait_ms(), no ? NULL : &json, &error)); break;
     case 23: TOOK(kaffic_group_committed(client, text(), wait_ms(), no ? NULL : &list, &error)); break;
     case 24: TOOK(kaffic_group_commit(client, text(), lists[at], wait_ms(), &error)); break;
-    case 25: TOOK(kaffic_group_reset(client, text(), topic(), text(), draw(2), wait_ms(), no ? NULL : &json, &error)); break;
+    case 25: TOOK(kaffic_group_reset(client, text(), topic(), draw(2) ? NULL : lists[at], text(), draw(2), wait_ms(),
+                                     no ? NULL : &json, &error)); break;
     case 26: TOOK(kaffic_group_delete(client, text(), wait_ms(), &error)); break;
     case 27:
         kaffic_queue_free(queues[at]);
@@ -185,6 +209,10 @@ static void call(void) {
         TOOK(kaffic_queue_poll(ANY(queues), wait_ms() / 4, no ? NULL : &event, &error));
         kaffic_event_deliveries(event, draw(2) ? NULL : &len, draw(2) ? NULL : &len);
         CHECK(kaffic_event_error(event, SIZE_MAX) == NULL);
+        CHECK((event == NULL) == (kaffic_event_kind(event) == KAFFIC_EVENT_NONE));
+        CHECK((kaffic_event_partitions(event) != NULL) == (kaffic_event_kind(event) > KAFFIC_EVENT_DELIVERIES));
+        CHECK(kaffic_event_tag(event) < 9);
+        look(kaffic_event_partitions(event));
         break;
     case 30: case 31: case 32:
         kaffic_producer_free(producers[at]);
@@ -199,17 +227,19 @@ static void call(void) {
         break;
     case 37:
         if (fill(some, headers, 1) == 0) break;
-        TOOK(kaffic_producer_send_and_wait(producer, no ? NULL : some, sizeof some[0], wait_ms(), no ? NULL : &delivery, &error));
+        TOOK(kaffic_producer_send_and_wait(producer, no ? NULL : some, sizeof some[0], wait_ms(), no ? NULL : &delivery,
+                                           draw(12) ? sizeof delivery : draw(sizeof delivery), &error));
         break;
     case 38:
         len = fill(some, headers, 4);
         TOOK(kaffic_producer_append(producer, (int32_t)number(), some, sizeof some[0], len, number(), wait_ms(),
-                                    no ? NULL : &delivery, &error));
+                                    no ? NULL : &delivery, draw(12) ? sizeof delivery : draw(sizeof delivery), &error));
         break;
     case 39: TOOK(kaffic_producer_flush(producer, wait_ms(), &error)); break;
     case 40: if (draw(3) == 0) TOOK(kaffic_producer_close(producer, wait_ms(), &error)); break;
     case 41:
-        kaffic_producer_partitions(producer);
+        CHECK(kaffic_partition_for_key(draw(3) ? (const uint8_t *)"key" : NULL, draw(4),
+                                       kaffic_producer_partitions(producer)) >= -1);
         kaffic_producer_epoch(producer);
         TOOK(kaffic_producer_last_sequence(producer, (int32_t)number(), wait_ms(), no ? NULL : &offset, &error));
         error = NULL;
@@ -234,6 +264,7 @@ static void call(void) {
         records = NULL;
         TOOK(kaffic_consumer_poll(consumer, draw(100), wait_ms(), no ? NULL : &records, &error));
         CHECK(kaffic_records_get(records, SIZE_MAX) == NULL);
+        CHECK(kaffic_records_data(records, draw(2) ? NULL : &len) == kaffic_records_get(records, 0));
         for (len = 0; len < kaffic_records_len(records); len++) {
             CHECK(kaffic_records_get(records, len)->topic[0] != '\0');
         }
@@ -252,6 +283,19 @@ static void call(void) {
         TOOK(kaffic_consumer_on_rebalance(consumer, draw(3) ? on_rebalance : NULL, &calls, NULL, &error));
         kaffic_consumer_finished(consumer);
         break;
+    case 51: case 52:
+        TOOK(kaffic_consumer_commit_async(consumer, &error));
+        break;
+    case 53:
+        if (draw(3) == 0) TOOK(kaffic_client_examine(client, wait_ms(), no ? NULL : &json, &error));
+        break;
+    case 54:
+        CHECK(kaffic_queue_fd(ANY(queues)) >= -1);
+        look(lists[at]);
+        break;
+    case 55:
+        TOOK(kaffic_set_log(draw(2) ? on_line : NULL, (kaffic_log_level_t)draw(10), &lines, NULL, &error));
+        break;
     default:
         switch (draw(5)) {
         case 0: TOOK(kaffic_consumer_close(consumer, wait_ms(), &error)); break;
@@ -261,6 +305,7 @@ static void call(void) {
         default: TOOK(kaffic_consumer_member_name(consumer, no ? NULL : &json, &error)); break;
         }
     }
+    look(list);
     kaffic_partitions_free(list);
     kaffic_string_free(json);
 }
@@ -285,19 +330,24 @@ static void take_down(void) {
 
 /* Something that works, so that not everything is refused. */
 static void set_up(void) {
+    const char *const grouped[] = {"group", "g", NULL}, *const named[] = {"name", "n", NULL};
+    kaffic_config_t *member = settings(grouped), *name = settings(named);
     const char *t = "t";
     int at;
     for (at = 0; at < HANDLES; at++) {
         OK(kaffic_client_new("memory://", NULL, &clients[at], &error));
         OK(kaffic_topic_ensure(clients[at], t, NULL, -1, &error));
-        OK(kaffic_producer_new(clients[at], t, NULL, NULL, -1, &producers[at], &error));
-        OK(kaffic_consumer_new(clients[at], NULL, NULL, 0, &consumers[at], &error));
-        OK(kaffic_consumer_subscribe(consumers[at], &t, 1, -1, &error));
+        OK(kaffic_producer_new(clients[at], t, at == 1 ? name : NULL, NULL, -1, &producers[at], &error));
         OK(kaffic_queue_new(&queues[at], &error));
+        OK(kaffic_consumer_new(clients[at], at == 1 ? member : NULL, queues[at], 1, &consumers[at], &error));
+        OK(kaffic_consumer_on_rebalance(consumers[at], on_rebalance, &calls, NULL, &error));
+        OK(kaffic_consumer_subscribe(consumers[at], &t, 1, -1, &error));
         configs[at] = kaffic_config_new();
         lists[at] = kaffic_partitions_new();
         OK(kaffic_partitions_add(lists[at], t, 0, 0, NULL, &error));
     }
+    kaffic_config_free(member);
+    kaffic_config_free(name);
 }
 
 int main(int argc, char **argv) {
@@ -321,7 +371,9 @@ int main(int argc, char **argv) {
     take_down();
     kaffic_records_free(records);
     kaffic_event_free(event);
+    OK(kaffic_set_log(NULL, KAFFIC_LOG_ERROR, NULL, NULL, &error));
     OK(kaffic_shutdown(60000, &error));
+    CHECK(lines > 0 || sequences < 5000);
     CHECK(failures > 0 && failures < calls);
     printf("%ld sequences, %ld calls, %ld of them refused\n", sequences, calls, failures);
     return 0;

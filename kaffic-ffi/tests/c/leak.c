@@ -1,9 +1,11 @@
-/* A million records in and out, and calls in between, in memory that does not grow: leak [RECORDS] */
+/* A million records in and out, and calls in between, in memory that does not grow: leak [RECORDS]. Then as many as a
+ * queue holds, with nobody who polls it. */
 #include "test.h"
 #include <unistd.h>
 
 #define A_CALL 1000
 #define LONG_MS 600000
+#define MOST_DELIVERIES (1 << 20)
 
 static long resident_kib(void) {
     long pages = 0, resident = 0;
@@ -64,6 +66,22 @@ int main(int argc, char **argv) {
     late = resident_kib();
     printf("%ld records: %ld KiB after a fifth, %ld KiB at the end\n", records, early, late);
     CHECK(late < early + early / 10 + 4096);
+    /* Where only polling helps, a send that would wait as long as it takes ends. */
+    for (sent = 0, len = A_CALL; len == A_CALL; sent += (long)len) {
+        kaffic_error_t *error = NULL;
+        kaffic_status_t status = kaffic_producer_send(producer, some, sizeof some[0], A_CALL, 0, -1, &len, &error);
+        CHECK(status == (len == A_CALL ? KAFFIC_OK : KAFFIC_QUEUE_FULL));
+        CHECK(status == KAFFIC_OK || strstr(kaffic_error_message(error), "poll the producer's queue") != NULL);
+        kaffic_error_free(error);
+    }
+    CHECK(sent == MOST_DELIVERIES);
+    for (told = 0; told < sent; told += (long)len) {
+        kaffic_event_t *event = NULL;
+        OK(kaffic_queue_poll(queue, LONG_MS, &event, &error));
+        kaffic_event_deliveries(event, &len, NULL);
+        kaffic_event_free(event);
+    }
+    OK(kaffic_producer_send(producer, some, sizeof some[0], A_CALL, 0, -1, NULL, &error));
     OK(kaffic_consumer_close(consumer, LONG_MS, &error));
     kaffic_consumer_free(consumer);
     kaffic_producer_free(producer);

@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
             OK(kaffic_config_set(config, "compression", codecs[codec], &error));
             OK(kaffic_producer_new(client, argv[3], config, NULL, LONG_MS, &producer, &error));
             for (at = 0; at < KINDS; at++) {
-                OK(kaffic_producer_send_and_wait(producer, &kinds[at], sizeof kinds[at], LONG_MS, NULL, &error));
+                OK(kaffic_producer_send_and_wait(producer, &kinds[at], sizeof kinds[at], LONG_MS, NULL, 0, &error));
             }
             OK(kaffic_producer_close(producer, LONG_MS, &error));
             kaffic_producer_free(producer);
