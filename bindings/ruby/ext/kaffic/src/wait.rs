@@ -43,12 +43,21 @@ impl<T: Send + 'static> Task<T> {
         Ok(Self { handle, requests })
     }
 
-    /// Waits, and does what the task asks for; `None` if the thread was interrupted.
-    fn wait(&mut self, ruby: &Ruby, caller: Value) -> Result<Option<Result<T, Failure>>, Error> {
+    /// Waits, and does what the task asks for; `None` if the thread was interrupted. `look` is as for
+    /// `unlocked`.
+    fn wait(
+        &mut self,
+        ruby: &Ruby,
+        caller: Value,
+        mut look: bool,
+    ) -> Result<Option<Result<T, Failure>>, Error> {
         loop {
-            match unlocked(ruby, &mut self.handle, &mut self.requests)? {
+            match unlocked(ruby, &mut self.handle, &mut self.requests, look)? {
                 Came::Done(done) => return Ok(Some(outcome(done))),
-                Came::Asks(request) => request.answer(ruby, caller),
+                Came::Asks(request) => {
+                    request.answer(ruby, caller);
+                    look = true;
+                }
                 Came::Interrupted => return Ok(None),
             }
         }
@@ -89,11 +98,13 @@ pub(crate) fn wait<T: Send + 'static>(
     check_may_wait().raises(ruby)?;
     let mut task = Task::start(work).raises(ruby)?;
     in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
+        let mut look = true;
         loop {
-            if let Some(came) = task.wait(ruby, caller)? {
+            if let Some(came) = task.wait(ruby, caller, look)? {
                 return came.raises(ruby);
             }
             interrupts(ruby)?;
+            look = false;
         }
     })
 }
@@ -112,16 +123,24 @@ pub(crate) fn wait_in_turn<T: Send + 'static>(
     check_may_wait().raises(ruby)?;
     let mut task = Task::start(work).raises(ruby)?;
     in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
+        let mut look = true;
         loop {
-            if let Some(came) = task.wait(ruby, caller)? {
+            if let Some(came) = task.wait(ruby, caller, look)? {
                 return came.raises(ruby);
             }
             IN_TURN.set(true);
             let checked = interrupts(ruby);
             IN_TURN.set(false);
             checked?;
+            look = false;
         }
     })
+}
+
+/// When a wait that begins now is over.
+#[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
+pub(crate) fn deadline(limit: Option<Duration>) -> Option<Instant> {
+    limit.and_then(|limit| Instant::now().checked_add(limit))
 }
 
 /// Waits for work that may be given up and begun again: it is, for each interrupt, so that whatever
@@ -129,7 +148,7 @@ pub(crate) fn wait_in_turn<T: Send + 'static>(
 pub(crate) fn wait_anew<T: Send + 'static, F>(
     ruby: &Ruby,
     caller: impl ReprValue,
-    limit: Option<Duration>,
+    deadline: Option<Instant>,
     make: impl Fn(Option<Duration>) -> F + Send + 'static,
 ) -> Result<T, Error>
 where
@@ -138,18 +157,19 @@ where
     check_may_wait().raises(ruby)?;
     #[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
     let now = Instant::now;
-    let deadline = limit.and_then(|limit| now().checked_add(limit));
     in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
+        let mut look = true;
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(now()));
             let mut task = Task::start(make(left)).raises(ruby)?;
-            match task.wait(ruby, caller) {
+            match task.wait(ruby, caller, look) {
                 Ok(Some(came)) => return came.raises(ruby),
                 Ok(None) => {
                     if let Some(came) = task.end() {
                         return came.raises(ruby);
                     }
                     interrupts(ruby)?;
+                    look = false;
                 }
                 Err(error) => {
                     let Some(came) = task.end() else { return Err(error) };
