@@ -135,6 +135,19 @@ class WaitsTest < Minitest::Test
     end
   end
 
+  def test_calls_do_not_wait_for_a_read_that_waits
+    Stores.with_client do |client|
+      client.create_topic("t")
+      consumer = client.consumer(topics: ["t"], group: "g")
+      reads = waiting(-> { consumer.each { flunk } })
+      %i[positions finished? member_name lag committed commit].each do |name|
+        joined(Thread.new { consumer.public_send(name) }, name)
+      end
+      consumer.close
+      joined(reads)
+    end
+  end
+
   def test_an_interrupted_read_loses_nothing
     interrupted_reads { |read| read.call }
   end

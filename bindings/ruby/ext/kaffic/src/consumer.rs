@@ -68,7 +68,9 @@ fn look<T: Send + 'static, F>(
 where
     F: Future<Output = Result<T, Failure>> + Send + 'static,
 {
-    match at_once(this, pin!(look(reader(ruby, this)?))).raises(ruby)? {
+    // Its place in the queue for the turn has to be gone before the call takes another.
+    let seen = at_once(this, pin!(look(reader(ruby, this)?))).raises(ruby)?;
+    match seen {
         Some(seen) => seen.raises(ruby),
         None => call(ruby, this, look),
     }

@@ -3,7 +3,7 @@
 use crate::error::Raises;
 use crate::rebalance::Request;
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, Fuse, select};
 use kaffic_bindings::{Failure, process};
 use magnus::rb_sys::protect;
 use magnus::value::ReprValue;
@@ -66,7 +66,7 @@ pub(crate) enum Came<T> {
 
 /// One call without Ruby's lock.
 struct Call<'a, T> {
-    task: &'a mut JoinHandle<T>,
+    task: &'a mut Fuse<JoinHandle<T>>,
     requests: &'a mut mpsc::Receiver<Request>,
     stop: &'a Notify,
     came: Option<Result<Came<T>, Failure>>,
@@ -76,7 +76,7 @@ struct Call<'a, T> {
 /// now; those that are put off for longer would end every wait.
 pub(crate) fn unlocked<T>(
     ruby: &Ruby,
-    task: &mut JoinHandle<T>,
+    task: &mut Fuse<JoinHandle<T>>,
     requests: &mut mpsc::Receiver<Request>,
     look: bool,
 ) -> Result<Came<T>, Error> {

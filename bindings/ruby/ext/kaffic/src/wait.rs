@@ -5,6 +5,8 @@ use crate::error::{Raises, raise};
 use crate::fiber::in_place_of_the_fiber;
 use crate::lock::{Came, Frame, interrupts, put_back, unlocked};
 use crate::rebalance::{ASK, Request};
+use futures_util::FutureExt;
+use futures_util::future::{Fuse, FusedFuture};
 use kaffic_bindings::{Failure, Status, process};
 use magnus::value::ReprValue;
 use magnus::{Error, Ruby, Value};
@@ -12,7 +14,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 thread_local! {
     /// A call that has a consumer's turn is below on the stack, while Ruby handles an interrupt.
@@ -30,7 +32,9 @@ fn check_may_wait() -> Result<(), Failure> {
 /// Work of the runtime's threads, which have room on their stacks. It is given up when nobody waits for
 /// it any more.
 struct Task<T> {
-    handle: JoinHandle<Result<T, Failure>>,
+    /// Knows whether its end was seen already.
+    handle: Fuse<JoinHandle<Result<T, Failure>>>,
+    abort: AbortHandle,
     requests: mpsc::Receiver<Request>,
 }
 
@@ -40,7 +44,7 @@ impl<T: Send + 'static> Task<T> {
     ) -> Result<Self, Failure> {
         let (ask, requests) = mpsc::channel(1);
         let handle = process::runtime()?.spawn(ASK.scope(ask, work));
-        Ok(Self { handle, requests })
+        Ok(Self { abort: handle.abort_handle(), handle: handle.fuse(), requests })
     }
 
     /// Waits, and does what the task asks for; `None` if the thread was interrupted. `look` is as for
@@ -65,9 +69,12 @@ impl<T: Send + 'static> Task<T> {
 
     /// Ends the task now. What it comes to all the same is not lost.
     fn end(mut self) -> Option<Result<T, Failure>> {
+        if self.handle.is_terminated() {
+            return None;
+        }
         self.requests.close();
         while self.requests.try_recv().is_ok() {}
-        self.handle.abort();
+        self.abort.abort();
         match process::runtime().map(|runtime| runtime.block_on(&mut self.handle)) {
             Ok(Err(error)) if error.is_cancelled() => None,
             Ok(done) => Some(outcome(done)),
@@ -78,7 +85,7 @@ impl<T: Send + 'static> Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.handle.abort();
+        self.abort.abort();
     }
 }
 
