@@ -120,22 +120,20 @@ fn poll(
             Some(now) => now.map(Some),
         };
         tell_raised(this)?;
-        let ready = match ready {
-            Err(failure) if failure.status == Status::Closed => return Ok(Came::Closed),
-            ready => ready.raises(ruby)?,
-        };
-        match ready {
-            Some(Some(true)) => {
-                let taken = at_once(this, pin!(async { reader.take(max) })).raises(ruby)?;
-                match taken.unwrap_or_else(|| Ok(Vec::new())).raises(ruby)? {
-                    // Another was first.
-                    records if records.is_empty() && max > 0 => {}
-                    records => return Ok(Came::Records(records)),
-                }
-            }
-            Some(Some(false)) => return Ok(Came::Nothing),
-            Some(None) => return Ok(Came::Woken),
+        let taken = match ready {
+            Ok(Some(Some(true))) => at_once(this, pin!(async { reader.take(max) })).raises(ruby)?,
+            Ok(Some(Some(false))) => return Ok(Came::Nothing),
+            Ok(Some(None)) => return Ok(Came::Woken),
             // Another thread has told what was raised.
+            Ok(None) => None,
+            Err(failure) => Some(Err(failure)),
+        };
+        match taken {
+            // Another was first.
+            Some(Ok(records)) if records.is_empty() && max > 0 => {}
+            Some(Ok(records)) => return Ok(Came::Records(records)),
+            Some(Err(failure)) if failure.status == Status::Closed => return Ok(Came::Closed),
+            Some(Err(failure)) => return Err(failure).raises(ruby),
             None => {}
         }
     }
