@@ -68,7 +68,8 @@ export interface Ack {
 
 /**
  * A record from the log. Its parts are read when they are asked for; they share the memory of the batch that the
- * record came with, so copy what is kept for long (`Buffer.from(record.value)`).
+ * record came with, so copy what is kept for long (`Buffer.from(record.value)`). They are no properties of the record
+ * itself: `{ ...record }` and `structuredClone` have none of them, so name those that are wanted.
  *
  * @example
  * ```js
@@ -84,15 +85,15 @@ export interface Ack {
  */
 export class ConsumerRecord {
   private constructor();
-  readonly topic: string;
-  readonly partition: number;
+  get topic(): string;
+  get partition(): number;
   /** Grows within a partition, may have gaps, never repeats. */
-  readonly offset: bigint;
+  get offset(): bigint;
   /** Milliseconds since the Unix epoch, as its producer gave it. */
-  readonly timestamp: number;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers: [name: string, value: Buffer | null][];
+  get timestamp(): number;
+  get key(): Buffer | null;
+  get value(): Buffer | null;
+  get headers(): [name: string, value: Buffer | null][];
   /** A plain object for `JSON.stringify`, with the offset as text. */
   toJSON(): object;
 }

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # `rake gem` puts the Rust sources in place and builds the gem from them; `rake gem:native` builds one
-# that carries the compiled library for this platform and version of Ruby.
+# that carries the compiled library for this platform, of each version of Ruby that it was compiled with.
 require_relative "lib/kaffic/version"
 
 Gem::Specification.new do |spec|
@@ -17,10 +17,11 @@ Gem::Specification.new do |spec|
   spec.require_paths = ["lib"]
 
   if ENV["KAFFIC_NATIVE"]
-    version = RUBY_VERSION[/\d+\.\d+/]
+    libraries = Dir.chdir(__dir__) { Dir["lib/kaffic/[0-9]*/kaffic_ruby.#{RbConfig::CONFIG["DLEXT"]}"] }
+    versions = libraries.map { |path| Gem::Version.new("#{path[/\d+\.\d+/]}.0") }.sort
     spec.platform = Gem::Platform.local
-    spec.required_ruby_version = "~> #{version}.0"
-    spec.files += ["lib/kaffic/#{version}/kaffic_ruby.#{RbConfig::CONFIG["DLEXT"]}"]
+    spec.required_ruby_version = [">= #{versions.first}", "< #{versions.last.bump}.dev"]
+    spec.files += libraries
   else
     spec.required_ruby_version = ">= 3.1"
     spec.extensions = ["ext/kaffic/extconf.rb"]

@@ -45,7 +45,7 @@ class Consumer {
     this.#signal = signal;
     this.#handlers = handlers({ onAssigned, onRevoked, onLost });
     const listens = onAssigned ?? onRevoked ?? onLost;
-    const listen = listens === undefined ? null : listener(this.#handlers);
+    const listen = listens === undefined ? null : listener(this.#handlers, () => this.#polling && this.#native.wake());
     this.#native = call(() => client.consumer(settings(rest), listen));
     opened(this, 'a consumer');
   }
@@ -248,11 +248,17 @@ class Consumer {
 
   async lag({ signal } = {}) {
     return this.#interrupt(signal, async () => {
-      const ends = positions(read(await ask(() => this.#native.endOffsets())));
-      const at = new Map((await this.#positions()).map((position) => [keyOf(position), position.offset]));
-      return ends.map(({ topic, partition, offset }) => {
-        const lag = offset - (at.get(keyOf({ topic, partition })) ?? offset);
-        return { topic, partition, lag: lag > 0n ? lag : 0n };
+      // Of what was polled, and the batch lags behind that.
+      const lags = positions(read(await ask(() => this.#native.lag())));
+      const polled = positions(read(await ask(() => this.#native.positions())));
+      const waiting = this.#waiting();
+      const behind = new Map();
+      for (const position of polled) {
+        const first = waiting.get(keyOf(position));
+        if (first !== undefined) behind.set(keyOf(position), position.offset - first.offset);
+      }
+      return lags.map(({ topic, partition, offset }) => {
+        return { topic, partition, lag: offset + (behind.get(keyOf({ topic, partition })) ?? 0n) };
       });
     });
   }
@@ -305,6 +311,7 @@ class Consumer {
       await ask(() => this.#native.close());
     });
     this.#handlers.clear();
+    this.#handlers.rethrow();
   }
 
   [asyncDispose]() {
@@ -414,7 +421,7 @@ function wanted({ topics, pattern, partitions }) {
   return JSON.stringify({ partitions: list });
 }
 
-/** The program's listeners. What they throw comes out of the poll. */
+/** The program's listeners. What they throw comes out of the poll, or of the close. */
 function handlers({ onAssigned, onRevoked, onLost }) {
   let thrown = [];
   const listeners = { assigned: onAssigned, revoked: onRevoked, lost: onLost };
@@ -427,10 +434,10 @@ function handlers({ onAssigned, onRevoked, onLost }) {
     tell(what, partitions) {
       try {
         const said = listeners[what]?.(positions(partitions));
-        return what === 'revoked' && said !== undefined && said !== null ? commits(said) : '[]';
+        return { said: what === 'revoked' && said !== undefined && said !== null ? commits(said) : '[]' };
       } catch (error) {
         thrown.push(error);
-        return '[]';
+        return { said: '[]', threw: true };
       }
     },
     rethrow() {
@@ -443,6 +450,11 @@ function handlers({ onAssigned, onRevoked, onLost }) {
   };
 }
 
-const listener = (handlers) => (what, partitions) => handlers.tell(what, read(partitions));
+/** What the native library calls. A poll that waits for more does not keep to itself what a listener threw. */
+const listener = (handlers, wake) => (what, partitions) => {
+  const { said, threw } = handlers.tell(what, read(partitions));
+  if (threw) wake();
+  return said;
+};
 
 module.exports = { Consumer };

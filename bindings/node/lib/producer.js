@@ -10,6 +10,8 @@ const { Packer, pack, readAcks } = require('./packed.js');
 
 /** So many bytes cross at once without waiting for the end of the turn. */
 const HAND_OVER = 256 * 1024;
+/** So many bytes a stream has under way: far less than what may wait to enter the producer's buffer. */
+const STREAMED = 4 * 1024 * 1024;
 
 class Producer {
   #native;
@@ -18,6 +20,8 @@ class Producer {
   /** The number of the next send; they wrap around. */
   #next = 0;
   #pending = new Map();
+  /** The bytes of all sends so far, as they are packed. */
+  #bytes = 0;
   #scheduled = false;
   #listening = false;
 
@@ -42,7 +46,9 @@ class Producer {
   send(record, { signal } = {}) {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const sent = new Promise((resolve, reject) => {
+      const before = this.#packer.at;
       this.#packer.add(record);
+      this.#bytes += this.#packer.at - before;
       this.#pending.set(this.#next, { resolve, reject });
       this.#next = (this.#next + 1) >>> 0;
     });
@@ -52,7 +58,9 @@ class Producer {
 
   sendBatch(records, options) {
     if (!Array.isArray(records)) return Promise.reject(unexpected('the records', 'an array', records));
-    return Promise.all(records.map((record) => this.send(record, options)));
+    // One look at the signal is enough for all.
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    return abortable(Promise.all(records.map((record) => this.send(record))), options?.signal);
   }
 
   async append(number, records, { expectedOffset, signal } = {}) {
@@ -97,9 +105,21 @@ class Producer {
       objectMode: true,
       highWaterMark,
       write: (record, _, done) => this.send(record).then(() => done(), done),
-      writev: (chunks, done) => this.sendBatch(chunks.map(({ chunk }) => chunk)).then(() => done(), done),
+      writev: (chunks, done) => this.#write(chunks).then(() => done(), done),
       final: (done) => this.flush().then(() => done(), done),
     });
+  }
+
+  /** Sends what a stream has gathered, some of it at a time. */
+  async #write(chunks) {
+    let [sends, before] = [[], this.#bytes];
+    for (const { chunk } of chunks) {
+      sends.push(this.send(chunk));
+      if (this.#bytes - before < STREAMED) continue;
+      await Promise.all(sends);
+      [sends, before] = [[], this.#bytes];
+    }
+    await Promise.all(sends);
   }
 
   #schedule() {

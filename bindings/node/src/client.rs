@@ -86,10 +86,11 @@ impl NativeClient {
     #[napi(catch_unwind)]
     pub fn consumer(
         &self,
+        env: &Env,
         given: Pairs,
         listen: Option<Function<'_, FnArgs<(String, String)>, String>>,
     ) -> napi::Result<NativeConsumer> {
-        NativeConsumer::new(&self.kaffic()?, given.into_iter().collect(), listen)
+        NativeConsumer::new(env, &self.kaffic()?, given.into_iter().collect(), listen)
     }
 
     /// Does what the words say, and answers in JSON. The numbers of 64 bits are text.

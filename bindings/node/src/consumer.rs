@@ -1,20 +1,23 @@
 //! A consumer: what a poll returned crosses as one packed buffer, everything else as JSON.
 
 use crate::packed::Batch;
-use crate::promise::{promise, thrown};
+use crate::promise::{ended, promise, thrown};
+use futures_util::future::{Either, select};
 use kaffic_bindings::process::{Belonging, Owned};
 use kaffic_bindings::reader::{Polled, Reader, Wanted};
 use kaffic_bindings::settings::start;
-use kaffic_bindings::{Failure, Settings};
+use kaffic_bindings::{Failure, Settings, process};
 use kaffic_core::{CommittedOffset, Kaffic, OffsetCommit, PartitionPosition, RebalanceListener};
 use napi::bindgen_prelude::{FnArgs, Function, Object, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
 use serde_json::{Value, json};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use tokio::sync::{oneshot, watch};
 
 /// The most records of one poll: JavaScript hands them out in about a millisecond.
 const MOST_RECORDS: usize = 1000;
@@ -33,15 +36,18 @@ type Listen = ThreadsafeFunction<
     true,
 >;
 
-struct Listener(Listen);
+struct Listener {
+    listen: Listen,
+    ended: watch::Receiver<bool>,
+}
 
 impl Listener {
     /// Waits for the answer. JavaScript never waits for this thread, so it comes; when JavaScript
     /// ends meanwhile, there is none.
     fn tell(&self, what: &str, partitions: &[PartitionPosition]) -> Option<String> {
         let args = (what.to_owned(), positions(partitions).to_string()).into();
-        let (answer, answered) = mpsc::sync_channel(1);
-        let called = self.0.call_with_return_value(
+        let (answer, answered) = oneshot::channel();
+        let called = self.listen.call_with_return_value(
             args,
             ThreadsafeFunctionCallMode::NonBlocking,
             move |returned, _| {
@@ -52,7 +58,16 @@ impl Listener {
         if called != Status::Ok {
             return None;
         }
-        tokio::task::block_in_place(|| answered.recv().ok())
+        // A call that JavaScript has no more time for is kept, and never answered.
+        let mut ended = self.ended.clone();
+        let said = async move {
+            match select(answered, pin!(ended.wait_for(|ended| *ended))).await {
+                Either::Left((answer, _)) => answer.ok(),
+                Either::Right(_) => None,
+            }
+        };
+        let runtime = process::runtime().ok()?;
+        tokio::task::block_in_place(|| runtime.block_on(said))
     }
 }
 
@@ -82,6 +97,7 @@ pub struct NativeConsumer {
 
 impl NativeConsumer {
     pub(crate) fn new(
+        env: &Env,
         client: &Kaffic,
         settings: Settings,
         listen: Option<Function<'_, FnArgs<(String, String)>, String>>,
@@ -94,7 +110,8 @@ impl NativeConsumer {
                     .weak::<true>()
                     .callee_handled::<false>()
                     .build()?;
-                Some(Arc::new(Listener(listen)) as Arc<dyn RebalanceListener>)
+                let ended = ended(env)?;
+                Some(Arc::new(Listener { listen, ended }) as Arc<dyn RebalanceListener>)
             }
         };
         let reader = Reader::new(client, settings, listener).map_err(thrown)?;
@@ -212,6 +229,12 @@ impl NativeConsumer {
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn end_offsets<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         self.asks(env, |reader| async move { Ok(positions(&reader.end_offsets().await?)) })
+    }
+
+    /// How far behind the tails the polls are.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn lag<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.asks(env, |reader| async move { Ok(positions(&reader.lag().await?)) })
     }
 
     /// What is committed.

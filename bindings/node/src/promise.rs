@@ -32,7 +32,8 @@ thread_local! {
     static ENDED: RefCell<Option<watch::Receiver<bool>>> = const { RefCell::new(None) };
 }
 
-fn ended(env: &Env) -> napi::Result<watch::Receiver<bool>> {
+/// Becomes true when the JavaScript of this thread ends.
+pub(crate) fn ended(env: &Env) -> napi::Result<watch::Receiver<bool>> {
     if let Some(there) = ENDED.with_borrow(Option::clone) {
         return Ok(there);
     }

@@ -327,6 +327,42 @@ test('what a listener throws comes out of the poll, and no record is lost', asyn
   assert.deepEqual(text(await consumer.poll()), ['a']);
 });
 
+test('what a listener throws ends a poll that waits', async (t) => {
+  const client = await memory(t);
+  const onAssigned = () => {
+    throw new Error('of the listener');
+  };
+  const consumer = client.consumer({ topics: ['t'], group: 'g', onAssigned });
+  assert.equal((await failure(consumer.poll())).message, 'of the listener');
+  await produce(client, ['a']);
+  assert.deepEqual(text(await consumer.poll()), ['a']);
+});
+
+test('what a listener throws while the consumer closes comes out of that', async (t) => {
+  const client = await memory(t);
+  await produce(client, ['a']);
+  const onRevoked = () => {
+    throw new Error('of the listener');
+  };
+  const consumer = client.consumer({ topics: ['t'], group: 'g', onRevoked });
+  await consumer.poll();
+  assert.equal((await failure(consumer.close())).message, 'of the listener');
+  await consumer.close();
+  assert.deepEqual((await client.groups.describe('g')).members, []);
+});
+
+test('the lag is what was not handed out, and comes to the metrics', async (t) => {
+  const client = await memory(t);
+  await produce(client, ['a', 'b', 'c', 'd']);
+  const consumer = client.consumer({ topics: ['t'] });
+  await take(consumer, 1);
+  assert.deepEqual(await consumer.lag(), [{ topic: 't', partition: 0, lag: 3n }]);
+  const [{ topic, partition }] = client.metrics().consumer.lag;
+  assert.deepEqual([topic, partition], ['t', 0]);
+  await take(consumer, 3);
+  assert.deepEqual(await consumer.lag(), [{ topic: 't', partition: 0, lag: 0n }]);
+});
+
 test('several loops share the records', async (t) => {
   const client = await memory(t);
   const values = Array.from({ length: 5000 }, (_, n) => `${n}`);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
 import { failure, memory, text } from './support.mjs';
 
@@ -84,10 +85,11 @@ test('a record that is not acceptable is refused, and nothing else is lost by th
 
 test('what waits for room is bounded, and what was taken keeps its order', async (t) => {
   const client = await memory(t);
-  // Slower than the loop that sends.
-  const producer = await client.producer('t', { maxInFlightBytes: '4MiB', compression: 'gzip' });
+  // Nothing leaves the buffer while the loop sends: its batch does not fill.
+  const settings = { maxInFlightBytes: '30MiB', batchBytes: '32MiB', linger: '3s' };
+  const producer = await client.producer('t', settings);
   const value = randomBytes(1 << 20);
-  const sends = Array.from({ length: 100 }, () => producer.send({ value }));
+  const sends = Array.from({ length: 150 }, () => producer.send({ value }));
   const ended = await Promise.allSettled(sends);
   const refused = ended.filter(({ status }) => status === 'rejected');
   assert.ok(refused.length > 0);
@@ -99,7 +101,26 @@ test('what waits for room is bounded, and what was taken keeps its order', async
   assert.ok(taken.length >= 60, `${taken.length} were taken`);
   taken.forEach(({ value: { offset } }, n) => assert.equal(offset, BigInt(n)));
   // There is room again.
-  assert.equal((await producer.send({ value })).offset, BigInt(taken.length));
+  const sent = producer.send({ value });
+  await producer.flush();
+  assert.equal((await sent).offset, BigInt(taken.length));
+});
+
+test('a stream has no more under way than may wait', async (t) => {
+  const client = await memory(t);
+  const producer = await client.producer('t', { maxInFlightBytes: '4MiB', compression: 'gzip' });
+  const value = randomBytes(1 << 20);
+  await pipeline(Array.from({ length: 80 }, () => ({ value })), producer.writable());
+  assert.equal(await client.offset('t', 0, 'latest'), 80n);
+});
+
+test('a signal is looked at once for a batch', async (t) => {
+  const client = await memory(t);
+  const producer = await client.producer('t');
+  const { signal } = new AbortController();
+  const listened = t.mock.method(signal, 'addEventListener');
+  await producer.sendBatch(Array.from({ length: 50 }, () => ({ value: 'v' })), { signal });
+  assert.equal(listened.mock.callCount(), 1);
 });
 
 test('a producer that is not to wait says that it is full', async (t) => {

@@ -31,7 +31,8 @@ class ConsumerTest < Minitest::Test
   def test_an_idle_timeout_ends_it
     with_records do |client|
       client.consumer(topics: ["t"]) do |consumer|
-        assert_equal 10, consumer.each(idle_timeout: 0.1).count
+        assert_equal 10, consumer.first(10).size
+        assert_equal [], consumer.each(idle_timeout: 0.1).to_a
         assert_equal [], consumer.each_batch(idle_timeout: 0).to_a
         assert_nil consumer.poll(timeout: 0)
       end
@@ -101,6 +102,43 @@ class ConsumerTest < Minitest::Test
       wrong = client.consumer(topics: ["t"], group: "h", on_revoked: ->(_) { { "t" => "soon" } })
       wrong.first
       assert_raises(TypeError) { wrong.close }
+    end
+  end
+
+  def test_what_a_callback_raises_ends_a_read_that_waits
+    Stores.with_client do |client|
+      client.create_topic("t")
+      %w[each each_batch poll].each do |name|
+        consumer = client.consumer(topics: ["t"], group: name, on_assigned: ->(_) { raise IOError, "mine" })
+        reads = Thread.new { consumer.public_send(name) { flunk } }
+        reads.report_on_exception = false
+        assert_raises(IOError, name) { assert reads.join(PATIENCE), "#{name} hangs" }
+        assert_nil consumer.poll(timeout: 0)
+        consumer.close
+      end
+    end
+  end
+
+  def test_a_close_that_fails_may_be_called_again
+    with_records do |client|
+      producer = client.producer("t")
+      consumer = nil
+      failed = []
+      closes = lambda do |_|
+        [producer, consumer, client].each do |what|
+          what.close
+        rescue Kaffic::InCallback
+          failed << what.closed?
+        end
+      end
+      consumer = client.consumer(topics: ["t"], group: "g", on_assigned: closes)
+      consumer.first
+      assert_equal [false] * 3, failed
+      [producer, consumer, client].each do |what|
+        what.close
+        assert_predicate what, :closed?
+      end
+      assert_raises(Kaffic::Closed) { client.producer("t") }
     end
   end
 

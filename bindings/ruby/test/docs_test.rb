@@ -29,7 +29,7 @@ class DocsTest < Minitest::Test
   end
 
   def run_page(page, checks)
-    Dir.mktmpdir do |dir|
+    Stores.with_directory do |dir|
       text = program(page).gsub("file:///var/lib/shop", "file://#{dir}/shop")
       text = "#{CHECK.tr("\n", ";").gsub(";;", ";")}#{text}\nputs \"\#{$checked.to_i} checked\""
       File.write("#{dir}/page.rb", text)
@@ -52,7 +52,7 @@ class DocsTest < Minitest::Test
 
   def test_the_examples
     Dir["#{ROOT}/bindings/ruby/examples/*.rb"].sort.each do |example|
-      Dir.mktmpdir do |dir|
+      Stores.with_directory do |dir|
         flags = ENV["KAFFIC_INSTALLED"] ? [] : ["-I#{ROOT}/bindings/ruby/lib"]
         out, err, status = Open3.capture3(RbConfig.ruby, "-w", *flags, example, "file://#{dir}")
         assert_equal [true, ""], [status.success?, err], out

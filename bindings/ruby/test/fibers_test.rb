@@ -63,7 +63,7 @@ class FibersTest < Minitest::Test
       Fiber.set_scheduler(Scheduler.new)
       yield
     end
-    assert thread.join(60), "the scheduler hangs"
+    assert thread.join(PATIENCE), "the scheduler hangs"
   end
 
   def test_fibers_run_while_others_wait
@@ -111,6 +111,19 @@ class FibersTest < Minitest::Test
       end
       assert_equal [Kaffic::Closed, Kaffic::TopicNotFound], errors.map(&:class).sort_by(&:name)
     end
+  end
+
+  # A wait's thread is none of the program's.
+  def test_what_is_raised_in_a_fiber_ends_no_program
+    Thread.abort_on_exception = true
+    Stores.with_client do |client|
+      error = nil
+      thread = Thread.new { Fiber.new { error = assert_raises(Kaffic::TopicNotFound) { client.topic("nowhere") } }.resume }
+      assert thread.join(PATIENCE), "the fiber hangs"
+      assert_match(/fibers_test/, error.backtrace.join)
+    end
+  ensure
+    Thread.abort_on_exception = false
   end
 
   def test_callbacks_may_use_the_scheduler

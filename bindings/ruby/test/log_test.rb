@@ -29,6 +29,7 @@ class LogTest < Minitest::Test
       client.producer("t") { |producer| producer.produce("v").wait }
       client.consumer(topics: ["t"], group: "g", &:first)
     end
+    eventually("a line") { !logger.lines.empty? }
     severity, line, target = logger.lines.pop
     assert_includes 0..3, severity
     assert_match(/\Akaffic/, target)

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "helper"
+require "io/wait"
 require "open3"
 
 # Forks, the program's end, the garbage collector and signals.
@@ -9,11 +10,16 @@ class ProcessTest < Minitest::Test
 
   # Runs a program of its own in a directory; gives its output, its errors and its status.
   def program(text)
-    Dir.mktmpdir do |dir|
+    Stores.with_directory do |dir|
       flags = ENV["KAFFIC_INSTALLED"] ? [] : ["-I#{LIB}"]
       script = "require 'kaffic'\nURL = 'file://#{dir}'\n#{text}"
       Open3.capture3(RbConfig.ruby, "-W:no-experimental", *flags, "-e", script)
     end
+  end
+
+  def line(out)
+    assert out.wait_readable(PATIENCE), "no line comes"
+    out.gets
   end
 
   def test_a_child_makes_its_own_and_is_told_so
@@ -85,7 +91,7 @@ class ProcessTest < Minitest::Test
 
   # As Ctrl-C does.
   def test_an_interrupt_ends_a_program_that_waits
-    Dir.mktmpdir do |dir|
+    Stores.with_directory do |dir|
       flags = ENV["KAFFIC_INSTALLED"] ? [] : ["-I#{LIB}"]
       script = <<~RUBY
         require "kaffic"
@@ -103,10 +109,13 @@ class ProcessTest < Minitest::Test
       # Ruby 3.1 ends such a wait in another way where there is one thread only.
       5.times do
         Open3.popen2(RbConfig.ruby, *flags, "-e", script) do |_in, out, wait|
-          assert_equal "reads\n", out.gets
+          assert_equal "reads\n", line(out)
           Process.kill("INT", wait.pid)
-          assert_equal "interrupted\n", out.gets
+          assert_equal "interrupted\n", line(out)
+          assert wait.join(PATIENCE), "the program hangs"
           assert_equal 0, wait.value.exitstatus
+        ensure
+          Process.kill("KILL", wait.pid) if wait.alive?
         end
       end
     end

@@ -8,9 +8,6 @@ require "timeout"
 class WaitsTest < Minitest::Test
   class Stop < StandardError; end
 
-  # How long a test waits for what must come, before it is taken for a hang.
-  PATIENCE = 60
-
   def setup
     Thread.report_on_exception = false
   end
@@ -53,12 +50,16 @@ class WaitsTest < Minitest::Test
   # Starts a thread that waits, and gives it when it does.
   def waiting(work)
     thread = Thread.new(&work)
-    Thread.pass until thread.status != "run" || !thread.alive?
+    eventually("a wait") { thread.status != "run" }
     thread
   end
 
+  def joined(thread, name = "a thread")
+    thread.join(PATIENCE) || flunk("#{name} hangs")
+  end
+
   def ended(name, thread)
-    assert thread.join(PATIENCE), "#{name} hangs"
+    joined(thread, name)
     flunk "#{name} did not wait"
   rescue Stop
     pass
@@ -76,8 +77,7 @@ class WaitsTest < Minitest::Test
     each_wait do |name, work|
       thread = waiting(work)
       thread.kill
-      assert thread.join(PATIENCE), "#{name} hangs"
-      assert_nil thread.value, name
+      assert_nil joined(thread, name).value, name
     end
   end
 
@@ -102,6 +102,28 @@ class WaitsTest < Minitest::Test
     end
   end
 
+  # What is put off until a block's end must not end waits in it, nor keep them from ending.
+  def test_what_is_put_off_for_longer_ends_no_wait
+    Stores.with_client do |client|
+      client.create_topic("t")
+      ends = []
+      thread = Thread.new do
+        Thread.handle_interrupt(Stop => :never) do
+          Thread.current.raise(Stop)
+          ends << Thread.pending_interrupt?
+          producer = client.producer("t")
+          producer.produce("v").wait
+          producer.close
+          consumer = client.consumer(topics: ["t"], group: "g")
+          ends << consumer.poll.value << consumer.poll(timeout: 0.01)
+          consumer.close
+        end
+      end
+      ended("a wait", thread)
+      assert_equal [true, "v", nil], ends
+    end
+  end
+
   # If the lock were kept, nobody could produce what the other waits for.
   def test_other_threads_run_meanwhile
     Stores.with_client do |client|
@@ -109,11 +131,33 @@ class WaitsTest < Minitest::Test
       consumer = client.consumer(topics: ["t"])
       reads = Array.new(4) { waiting(-> { consumer.poll.value }) }
       client.producer("t") { |producer| producer.produce_batch(%w[a b c d]).each(&:wait) }
-      assert_equal %w[a b c d], reads.map { |read| read.join(PATIENCE).value }.sort
+      assert_equal %w[a b c d], reads.map { |read| joined(read).value }.sort
+    end
+  end
+
+  def test_calls_do_not_wait_for_a_read_that_waits
+    Stores.with_client do |client|
+      client.create_topic("t")
+      consumer = client.consumer(topics: ["t"], group: "g")
+      reads = waiting(-> { consumer.each { flunk } })
+      %i[positions finished? member_name lag committed commit].each do |name|
+        joined(Thread.new { consumer.public_send(name) }, name)
+      end
+      consumer.close
+      joined(reads)
     end
   end
 
   def test_an_interrupted_read_loses_nothing
+    interrupted_reads { |read| read.call }
+  end
+
+  def test_an_interrupted_read_in_a_fiber_loses_nothing
+    interrupted_reads { |read| Fiber.new(&read).resume }
+  end
+
+  # Interrupts what the block is to call, a read, again and again.
+  def interrupted_reads
     Stores.with_client do |client|
       client.create_topic("t")
       values = Array.new(400, &:to_s)
@@ -125,12 +169,14 @@ class WaitsTest < Minitest::Test
       until consumer.finished?
         enough = seen.size + 7
         reader = Thread.new do
-          Thread.handle_interrupt(Stop => :on_blocking) { consumer.each { |record| seen << record.value } }
+          Thread.handle_interrupt(Stop => :on_blocking) do
+            yield -> { consumer.each { |record| seen << record.value } }
+          end
         end
-        Thread.pass until seen.size >= enough || !reader.alive?
+        eventually("a record after #{seen.last}") { seen.size >= enough || !reader.alive? }
         reader.raise(Stop)
         begin
-          reader.join(PATIENCE)
+          joined(reader, "the read")
         rescue Stop
           pass
         end
@@ -166,14 +212,14 @@ class WaitsTest < Minitest::Test
       { poll: nil, poll_batch: [], each: consumer, each_batch: consumer }.each do |name, expected|
         thread = waiting(-> { consumer.public_send(name) { flunk } })
         consumer.wakeup
-        came = thread.join(PATIENCE).value
+        came = joined(thread).value
         expected.nil? ? assert_nil(came) : assert_equal(expected, came)
       end
       reads = %i[each each_batch].map { |name| waiting(-> { consumer.public_send(name) { flunk } }) }
       polls = waiting(-> { consumer.poll })
       consumer.close
-      reads.each { |read| assert_equal consumer, read.join(PATIENCE).value }
-      assert_raises(Kaffic::Closed) { polls.join(PATIENCE) }
+      reads.each { |read| assert_equal consumer, joined(read).value }
+      assert_raises(Kaffic::Closed) { joined(polls) }
       assert_raises(Kaffic::Closed) { consumer.each { flunk } }
       assert_raises(Kaffic::Closed) { consumer.each_batch { flunk } }
     end

@@ -141,25 +141,25 @@ module Kaffic
     def delete_group(name) = native_delete_group(name)
 
     # Closes the producers and consumers that were made by the client and are open still, and makes no
-    # more. Closing again does nothing.
+    # more. One that has failed may be called again; closing again after one that has not does nothing.
     # @return [void]
     # @raise [Error] the first failure of a close
     def close
       return if @closed
 
-      @closed = true
-      return unless native_here?
-
-      failures = @made.values.reject(&:closed?).filter_map do |open|
+      failures = (native_here? ? @made.values : []).reject(&:closed?).filter_map do |open|
         open.close
         nil
       rescue Error => e
         e
       end
       raise failures.first unless failures.empty?
+
+      @closed = true
+      nil
     end
 
-    # @return [Boolean]
+    # @return [Boolean] whether a {#close} has come to its end
     def closed? = @closed
 
     private

@@ -147,15 +147,16 @@ module Kaffic
       self
     end
 
-    # Commits what was read if it does that by itself, and leaves its group. Closing again does nothing.
+    # Commits what was read if it does that by itself, and leaves its group. One that has failed may be
+    # called again; closing again after one that has not does nothing.
     # @return [void]
     def close
-      @unclosed.closed
       native_close
-      nil
+      @unclosed.closed
+      raise_of_callbacks
     end
 
-    # @return [Boolean]
+    # @return [Boolean] whether a {#close} has come to its end
     def closed? = !@unclosed.open?
 
     private
@@ -193,11 +194,11 @@ module Kaffic
 
     def rebalance_failed(error)
       @raised ||= error
-      nil
+      native_raised
     end
 
-    # What a callback raised is raised by the call during which it was called, or by the next one if
-    # that one has records to return.
+    # What a callback raised is raised by the read or the close during which it was called. Records that
+    # came meanwhile are for the next read.
     def raise_of_callbacks
       raised = @raised or return
       @raised = nil

@@ -31,7 +31,8 @@ module Kaffic
     end
 
     # Produces many records in one call. A record that is refused does not keep the others out: its
-    # handle says why.
+    # handle says why. An interrupt while it waits for room (Timeout, Thread#raise) leaves the rest out;
+    # {#flush} tells of those that have entered.
     #
     # @param records [Array<String, Hash, Record, nil>] values, or hashes of what {#produce} takes with
     #   the value as `value:`
@@ -61,18 +62,19 @@ module Kaffic
       self
     end
 
-    # Flushes, and refuses records from then on. Closing again does nothing.
+    # Flushes, and refuses records from then on. One that has failed may be called again; closing again
+    # after one that has not does nothing.
     #
     # @param timeout [Numeric, nil] in seconds
     # @return [void]
     # @raise [Error] the first failure of a record; TimedOut
     def close(timeout: nil)
-      @unclosed.closed
       native_close(timeout)
+      @unclosed.closed
       nil
     end
 
-    # @return [Boolean]
+    # @return [Boolean] whether a {#close} has come to its end
     def closed? = !@unclosed.open?
 
     # @return [Integer] the topic's number of partitions

@@ -5,9 +5,10 @@ use crate::convert;
 use crate::error::Raises;
 use crate::lock::at_once;
 use crate::rebalance::Callbacks;
-use crate::wait::{wait_anew, wait_in_turn};
+use crate::wait::{deadline, wait_anew, wait_in_turn};
+use futures_util::future::{Either, select};
 use kaffic_bindings::process::{Belonging, Owned};
-use kaffic_bindings::reader::{Polled, Reader, Wanted};
+use kaffic_bindings::reader::{Reader, Wanted};
 use kaffic_bindings::{Failure, Settings, Status};
 use kaffic_core::{ConsumerRecord, Kaffic};
 use magnus::prelude::*;
@@ -15,23 +16,35 @@ use magnus::{Error, RArray, RHash, RModule, Ruby, Value, method, typed_data::Obj
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// Kaffic::Consumer.
 #[magnus::wrap(class = "Kaffic::Consumer", free_immediately, size)]
-pub(crate) struct Consumer(Owned<Arc<Reader>>);
+pub(crate) struct Consumer {
+    reader: Owned<Arc<Reader>>,
+    raised: Arc<Raised>,
+}
+
+/// Whether a callback has raised what is not told yet, and what ends a wait for records then.
+#[derive(Default)]
+struct Raised {
+    untold: AtomicBool,
+    now: Notify,
+}
 
 type This = Obj<Consumer>;
 
 impl Consumer {
     pub(crate) fn new(client: &Kaffic, settings: Settings) -> Result<Self, Failure> {
         let reader = Reader::new(client, settings, Some(Arc::new(Callbacks)))?;
-        Ok(Self(Belonging::here().own(Arc::new(reader))))
+        Ok(Self { reader: Belonging::here().own(Arc::new(reader)), raised: Arc::default() })
     }
 }
 
 fn reader(ruby: &Ruby, this: This) -> Result<Arc<Reader>, Error> {
-    Ok(Arc::clone(this.0.get().raises(ruby)?))
+    Ok(Arc::clone(this.reader.get().raises(ruby)?))
 }
 
 /// Calls the reader, and waits for it.
@@ -55,7 +68,9 @@ fn look<T: Send + 'static, F>(
 where
     F: Future<Output = Result<T, Failure>> + Send + 'static,
 {
-    match at_once(this, pin!(look(reader(ruby, this)?))).raises(ruby)? {
+    // Its place in the queue for the turn has to be gone before the call takes another.
+    let seen = at_once(this, pin!(look(reader(ruby, this)?))).raises(ruby)?;
+    match seen {
         Some(seen) => seen.raises(ruby),
         None => call(ruby, this, look),
     }
@@ -78,23 +93,14 @@ fn read_partitions(ruby: &Ruby, this: This, places: Places) -> Result<(), Error>
 /// What a wait for records came to.
 enum Came {
     Records(Vec<ConsumerRecord>),
-    /// A callback raised, so there is that to tell first.
+    /// None came in time, or none will.
     Nothing,
     Woken,
     Closed,
 }
 
-fn came(polled: Result<Polled, Failure>) -> Result<Came, Failure> {
-    match polled {
-        Ok(Polled::Records(records)) if records.is_empty() => Ok(Came::Nothing),
-        Ok(Polled::Records(records)) => Ok(Came::Records(records)),
-        Ok(Polled::Woken) => Ok(Came::Woken),
-        Err(failure) if failure.status == Status::Closed => Ok(Came::Closed),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// Up to `max` records: those that are there, without giving Ruby's lock back, or those that come.
+/// Up to `max` records: those that are there, without giving Ruby's lock back, or those that come. They are
+/// left to the reader until this thread, and in it this fiber, takes them: what ends its wait loses none.
 fn poll(
     ruby: &Ruby,
     this: This,
@@ -102,23 +108,70 @@ fn poll(
     max: usize,
     limit: Option<Duration>,
 ) -> Result<Came, Error> {
-    let now = at_once(this, pin!(reader.poll(max, Some(Duration::ZERO)))).raises(ruby)?;
-    if let Some(now) = now {
-        let now = came(now).raises(ruby)?;
-        if !matches!(now, Came::Nothing) || limit == Some(Duration::ZERO) {
-            return Ok(now);
+    let deadline = deadline(limit);
+    loop {
+        tell_raised(this)?;
+        let now = at_once(this, pin!(reader.ready(max, Some(Duration::ZERO)))).raises(ruby)?;
+        let ready = match now {
+            None | Some(Ok(Some(false))) if limit != Some(Duration::ZERO) => {
+                wait_until_ready(ruby, this, reader, max, deadline)?
+            }
+            None => return Ok(Came::Nothing),
+            Some(now) => now.map(Some),
+        };
+        tell_raised(this)?;
+        let taken = match ready {
+            Ok(Some(Some(true))) => at_once(this, pin!(async { reader.take(max) })).raises(ruby)?,
+            Ok(Some(Some(false))) => return Ok(Came::Nothing),
+            Ok(Some(None)) => return Ok(Came::Woken),
+            // Another thread has told what was raised.
+            Ok(None) => None,
+            Err(failure) => Some(Err(failure)),
+        };
+        match taken {
+            // Another was first.
+            Some(Ok(records)) if records.is_empty() && max > 0 => {}
+            Some(Ok(records)) => return Ok(Came::Records(records)),
+            Some(Err(failure)) if failure.status == Status::Closed => return Ok(Came::Closed),
+            Some(Err(failure)) => return Err(failure).raises(ruby),
+            None => {}
         }
     }
-    let reader = Arc::clone(reader);
-    wait_anew(ruby, this, limit, move |left| {
-        let reader = Arc::clone(&reader);
-        async move { came(reader.poll(max, left).await) }
+}
+
+/// What `Reader::ready` says; `None` if a callback has raised.
+fn wait_until_ready(
+    ruby: &Ruby,
+    this: This,
+    reader: &Arc<Reader>,
+    max: usize,
+    deadline: Option<Instant>,
+) -> Result<Result<Option<Option<bool>>, Failure>, Error> {
+    let (reader, raised) = (Arc::clone(reader), Arc::clone(&this.raised));
+    wait_anew(ruby, this, deadline, move |left| {
+        let (reader, raised) = (Arc::clone(&reader), Arc::clone(&raised));
+        async move {
+            let ready = pin!(reader.ready(max, left));
+            Ok(match select(ready, pin!(raised.now.notified())).await {
+                Either::Left((ready, _)) => ready.map(Some),
+                Either::Right(_) => Ok(None),
+            })
+        }
     })
 }
 
-/// The exception of a callback, if one waits to be raised.
-fn check_callbacks(this: This) -> Result<(), Error> {
-    this.funcall::<_, _, Value>("raise_of_callbacks", ()).map(drop)
+/// Raises what a callback has raised.
+fn tell_raised(this: This) -> Result<(), Error> {
+    if this.raised.untold.swap(false, Ordering::AcqRel) {
+        this.funcall::<_, _, Value>("raise_of_callbacks", ())?;
+    }
+    Ok(())
+}
+
+/// A callback has raised.
+fn raised(this: This) {
+    this.raised.untold.store(true, Ordering::Release);
+    this.raised.now.notify_one();
 }
 
 fn closed() -> Failure {
@@ -127,7 +180,6 @@ fn closed() -> Failure {
 
 fn poll_batch(ruby: &Ruby, this: This, max: usize, timeout: Option<f64>) -> Result<RArray, Error> {
     let (reader, limit) = (reader(ruby, this)?, convert::seconds(ruby, timeout)?);
-    check_callbacks(this)?;
     match poll(ruby, this, &reader, max, limit)? {
         Came::Records(records) => {
             let array = ruby.ary_new_capa(records.len());
@@ -137,10 +189,7 @@ fn poll_batch(ruby: &Ruby, this: This, max: usize, timeout: Option<f64>) -> Resu
             Ok(array)
         }
         Came::Closed => Err(closed()).raises(ruby),
-        Came::Nothing | Came::Woken => {
-            check_callbacks(this)?;
-            Ok(ruby.ary_new())
-        }
+        Came::Nothing | Came::Woken => Ok(ruby.ary_new()),
     }
 }
 
@@ -151,21 +200,12 @@ fn each(ruby: &Ruby, this: This, idle: Option<f64>) -> Result<(), Error> {
     if reader.is_closed() {
         return Err(closed()).raises(ruby);
     }
-    check_callbacks(this)?;
-    loop {
-        match poll(ruby, this, &reader, 1, limit)? {
-            Came::Records(records) => {
-                for record in &records {
-                    let _: Value = ruby.yield_value(convert::consumed(ruby, record)?)?;
-                }
-            }
-            Came::Nothing => {
-                check_callbacks(this)?;
-                return Ok(());
-            }
-            Came::Woken | Came::Closed => return Ok(()),
+    while let Came::Records(records) = poll(ruby, this, &reader, 1, limit)? {
+        for record in &records {
+            let _: Value = ruby.yield_value(convert::consumed(ruby, record)?)?;
         }
     }
+    Ok(())
 }
 
 fn seek(ruby: &Ruby, this: This, topic: String, partition: u32, to: String) -> Result<(), Error> {
@@ -226,8 +266,7 @@ fn wakeup(ruby: &Ruby, this: This) -> Result<(), Error> {
 }
 
 fn close(ruby: &Ruby, this: This) -> Result<(), Error> {
-    call(ruby, this, |reader| async move { reader.close().await })?;
-    check_callbacks(this)
+    call(ruby, this, |reader| async move { reader.close().await })
 }
 
 pub(crate) fn define(ruby: &Ruby, kaffic: RModule) -> Result<(), Error> {
@@ -249,5 +288,6 @@ pub(crate) fn define(ruby: &Ruby, kaffic: RModule) -> Result<(), Error> {
     class.define_private_method("native_member_name", method!(member_name, 0))?;
     class.define_private_method("native_finished?", method!(is_finished, 0))?;
     class.define_private_method("native_wakeup", method!(wakeup, 0))?;
+    class.define_private_method("native_raised", method!(raised, 0))?;
     class.define_private_method("native_close", method!(close, 0))
 }

@@ -1,10 +1,11 @@
 //! Fibers: a thread waits in a fiber's place.
 
 use crate::error::raise;
+use crate::lock::thread;
 use kaffic_bindings::{Failure, Status};
 use magnus::rb_sys::AsRawValue;
-use magnus::value::{Opaque, ReprValue};
-use magnus::{Error, Ruby, Value};
+use magnus::value::ReprValue;
+use magnus::{Error, Exception, Ruby, Value};
 use std::ptr;
 use std::sync::{Arc, Mutex};
 
@@ -21,16 +22,23 @@ pub(crate) fn in_place_of_the_fiber<T: Send + 'static>(
         return work(ruby, caller);
     }
     let came = Arc::new(Mutex::new(None));
-    let (into, caller) = (Arc::clone(&came), Opaque::from(caller));
-    let thread = ruby.thread_create_from_fn(move |ruby| -> Result<(), Error> {
+    let into = Arc::clone(&came);
+    let thread = thread(ruby, [caller], move |ruby, [caller]| {
         let _: Value = ruby.thread_current().funcall("report_on_exception=", (false,))?;
-        let done = work(ruby, ruby.get_inner(caller))?;
-        *into.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(done);
-        Ok(())
-    });
-    if let Err(error) = thread.funcall::<_, _, Value>("value", ()) {
-        thread.kill().ok();
-        return Err(error);
+        match work(ruby, caller) {
+            Ok(done) => *into.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(done),
+            // As the thread's value, since what a thread raises may end the program
+            // (`Thread.abort_on_exception`).
+            Err(error) => {
+                let raised = error.value().and_then(Exception::from_value);
+                return raised.map(|raised| raised.as_value()).ok_or(error);
+            }
+        }
+        Ok(ruby.qnil().as_value())
+    })?;
+    let raised: Value = thread.funcall("value", ()).inspect_err(|_| drop(thread.kill()))?;
+    if let Some(raised) = Exception::from_value(raised) {
+        return Err(raised.into());
     }
     let came = came.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
     came.ok_or_else(|| raise(ruby, Failure::new(Status::Interrupted, "the wait was killed")))

@@ -3,11 +3,11 @@
 use crate::error::Raises;
 use crate::rebalance::Request;
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, Fuse, select};
 use kaffic_bindings::{Failure, process};
 use magnus::rb_sys::protect;
-use magnus::value::{Opaque, ReprValue};
-use magnus::{Error, Ruby, Value};
+use magnus::value::ReprValue;
+use magnus::{Error, Ruby, Thread, Value};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::future::Future;
@@ -66,20 +66,22 @@ pub(crate) enum Came<T> {
 
 /// One call without Ruby's lock.
 struct Call<'a, T> {
-    task: &'a mut JoinHandle<T>,
+    task: &'a mut Fuse<JoinHandle<T>>,
     requests: &'a mut mpsc::Receiver<Request>,
     stop: &'a Notify,
     came: Option<Result<Came<T>, Failure>>,
 }
 
-/// Waits for a task without Ruby's lock.
+/// Waits for a task without Ruby's lock. `look` says that interrupts may be there which were put off until
+/// now; those that are put off for longer would end every wait.
 pub(crate) fn unlocked<T>(
     ruby: &Ruby,
-    task: &mut JoinHandle<T>,
+    task: &mut Fuse<JoinHandle<T>>,
     requests: &mut mpsc::Receiver<Request>,
+    look: bool,
 ) -> Result<Came<T>, Error> {
     // One that a program has put off until it waits (`Thread.handle_interrupt`) would not be noticed.
-    if ruby.thread_current().funcall("pending_interrupt?", ())? {
+    if look && ruby.thread_current().funcall("pending_interrupt?", ())? {
         return Ok(Came::Interrupted);
     }
     let stop = Notify::new();
@@ -114,13 +116,26 @@ pub(crate) fn unlocked<T>(
 /// Has what was raised be raised in this thread again, once what came of the work is the program's.
 pub(crate) fn put_back(ruby: &Ruby, error: Error) -> Result<(), Error> {
     let Some(raised) = error.value() else { return Err(error) };
-    let this = Opaque::from(ruby.thread_current());
-    let raised = Opaque::from(raised);
-    ruby.thread_create_from_fn(move |ruby| -> Result<(), Error> {
-        let _: Value = ruby.get_inner(this).funcall("raise", (ruby.get_inner(raised),))?;
-        Ok(())
+    thread(ruby, [ruby.thread_current().as_value(), raised], |_, [this, raised]| {
+        this.funcall("raise", (raised,))
+    })
+    .map(drop)
+}
+
+/// Starts a thread of Ruby's. What it needs of Ruby's are its arguments, since the garbage collector does
+/// not look into a closure.
+pub(crate) fn thread<const N: usize>(
+    ruby: &Ruby,
+    given: [Value; N],
+    work: impl FnOnce(&Ruby, [Value; N]) -> Result<Value, Error> + Send + 'static,
+) -> Result<Thread, Error> {
+    let mut work = Some(work);
+    let run = ruby.proc_from_fn(move |ruby, given, _| match (work.take(), given.try_into()) {
+        (Some(work), Ok(given)) => work(ruby, given),
+        // A thread calls it once, with what it was given.
+        _ => Ok(ruby.qnil().as_value()),
     });
-    Ok(())
+    ruby.class_thread().funcall_with_block("new", given, run)
 }
 
 unsafe extern "C" fn run<T>(call: *mut c_void) -> *mut c_void {

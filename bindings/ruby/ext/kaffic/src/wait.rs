@@ -5,6 +5,8 @@ use crate::error::{Raises, raise};
 use crate::fiber::in_place_of_the_fiber;
 use crate::lock::{Came, Frame, interrupts, put_back, unlocked};
 use crate::rebalance::{ASK, Request};
+use futures_util::FutureExt;
+use futures_util::future::{Fuse, FusedFuture};
 use kaffic_bindings::{Failure, Status, process};
 use magnus::value::ReprValue;
 use magnus::{Error, Ruby, Value};
@@ -12,7 +14,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 thread_local! {
     /// A call that has a consumer's turn is below on the stack, while Ruby handles an interrupt.
@@ -30,7 +32,9 @@ fn check_may_wait() -> Result<(), Failure> {
 /// Work of the runtime's threads, which have room on their stacks. It is given up when nobody waits for
 /// it any more.
 struct Task<T> {
-    handle: JoinHandle<Result<T, Failure>>,
+    /// Knows whether its end was seen already.
+    handle: Fuse<JoinHandle<Result<T, Failure>>>,
+    abort: AbortHandle,
     requests: mpsc::Receiver<Request>,
 }
 
@@ -40,15 +44,24 @@ impl<T: Send + 'static> Task<T> {
     ) -> Result<Self, Failure> {
         let (ask, requests) = mpsc::channel(1);
         let handle = process::runtime()?.spawn(ASK.scope(ask, work));
-        Ok(Self { handle, requests })
+        Ok(Self { abort: handle.abort_handle(), handle: handle.fuse(), requests })
     }
 
-    /// Waits, and does what the task asks for; `None` if the thread was interrupted.
-    fn wait(&mut self, ruby: &Ruby, caller: Value) -> Result<Option<Result<T, Failure>>, Error> {
+    /// Waits, and does what the task asks for; `None` if the thread was interrupted. `look` is as for
+    /// `unlocked`.
+    fn wait(
+        &mut self,
+        ruby: &Ruby,
+        caller: Value,
+        mut look: bool,
+    ) -> Result<Option<Result<T, Failure>>, Error> {
         loop {
-            match unlocked(ruby, &mut self.handle, &mut self.requests)? {
+            match unlocked(ruby, &mut self.handle, &mut self.requests, look)? {
                 Came::Done(done) => return Ok(Some(outcome(done))),
-                Came::Asks(request) => request.answer(ruby, caller),
+                Came::Asks(request) => {
+                    request.answer(ruby, caller);
+                    look = true;
+                }
                 Came::Interrupted => return Ok(None),
             }
         }
@@ -56,9 +69,12 @@ impl<T: Send + 'static> Task<T> {
 
     /// Ends the task now. What it comes to all the same is not lost.
     fn end(mut self) -> Option<Result<T, Failure>> {
+        if self.handle.is_terminated() {
+            return None;
+        }
         self.requests.close();
         while self.requests.try_recv().is_ok() {}
-        self.handle.abort();
+        self.abort.abort();
         match process::runtime().map(|runtime| runtime.block_on(&mut self.handle)) {
             Ok(Err(error)) if error.is_cancelled() => None,
             Ok(done) => Some(outcome(done)),
@@ -69,7 +85,7 @@ impl<T: Send + 'static> Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        self.handle.abort();
+        self.abort.abort();
     }
 }
 
@@ -89,11 +105,13 @@ pub(crate) fn wait<T: Send + 'static>(
     check_may_wait().raises(ruby)?;
     let mut task = Task::start(work).raises(ruby)?;
     in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
+        let mut look = true;
         loop {
-            if let Some(came) = task.wait(ruby, caller)? {
+            if let Some(came) = task.wait(ruby, caller, look)? {
                 return came.raises(ruby);
             }
             interrupts(ruby)?;
+            look = false;
         }
     })
 }
@@ -112,16 +130,24 @@ pub(crate) fn wait_in_turn<T: Send + 'static>(
     check_may_wait().raises(ruby)?;
     let mut task = Task::start(work).raises(ruby)?;
     in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
+        let mut look = true;
         loop {
-            if let Some(came) = task.wait(ruby, caller)? {
+            if let Some(came) = task.wait(ruby, caller, look)? {
                 return came.raises(ruby);
             }
             IN_TURN.set(true);
             let checked = interrupts(ruby);
             IN_TURN.set(false);
             checked?;
+            look = false;
         }
     })
+}
+
+/// When a wait that begins now is over.
+#[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
+pub(crate) fn deadline(limit: Option<Duration>) -> Option<Instant> {
+    limit.and_then(|limit| Instant::now().checked_add(limit))
 }
 
 /// Waits for work that may be given up and begun again: it is, for each interrupt, so that whatever
@@ -129,7 +155,7 @@ pub(crate) fn wait_in_turn<T: Send + 'static>(
 pub(crate) fn wait_anew<T: Send + 'static, F>(
     ruby: &Ruby,
     caller: impl ReprValue,
-    limit: Option<Duration>,
+    deadline: Option<Instant>,
     make: impl Fn(Option<Duration>) -> F + Send + 'static,
 ) -> Result<T, Error>
 where
@@ -138,18 +164,19 @@ where
     check_may_wait().raises(ruby)?;
     #[expect(clippy::disallowed_methods, reason = "a caller's own limit, in real time")]
     let now = Instant::now;
-    let deadline = limit.and_then(|limit| now().checked_add(limit));
     in_place_of_the_fiber(ruby, caller.as_value(), move |ruby, caller| {
+        let mut look = true;
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(now()));
             let mut task = Task::start(make(left)).raises(ruby)?;
-            match task.wait(ruby, caller) {
+            match task.wait(ruby, caller, look) {
                 Ok(Some(came)) => return came.raises(ruby),
                 Ok(None) => {
                     if let Some(came) = task.end() {
                         return came.raises(ruby);
                     }
                     interrupts(ruby)?;
+                    look = false;
                 }
                 Err(error) => {
                     let Some(came) = task.end() else { return Err(error) };
