@@ -645,6 +645,28 @@ async fn closing_waits_for_a_store_that_comes_back() {
     assert_log(&lab, &["0"]).await;
 }
 
+/// What lingers in a full buffer goes when somebody waits for room, or everybody would wait for as long.
+#[tokio::test(start_paused = true)]
+async fn nothing_lingers_in_a_full_buffer() {
+    let lab = Lab::new();
+    let client = lab.client().await;
+    client.topics().create("t", TopicConfig::new().partitions(3)).await.unwrap();
+    let builder = client.producer("t").linger(HOUR).delivery_timeout(2 * HOUR);
+    let producer = builder.max_in_flight_bytes(5000).build().await.unwrap();
+    let begun = lab.clock.now_ms();
+    let mut tickets = Vec::new();
+    for n in 0..30 {
+        let record = Record::value(vec![b'v'; 1500]).partition(n % 3);
+        tickets.push(within(producer.enqueue(record)).await.unwrap());
+    }
+    producer.flush().await.unwrap();
+    for ticket in tickets {
+        ticket.await.unwrap();
+    }
+    let took = lab.clock.now_ms() - begun;
+    assert!(took < HOUR.as_millis() as i64, "{took} ms");
+}
+
 /// A producer whose runtime ends, as a program's may before its last thread, leaves nobody waiting.
 #[test]
 fn a_producer_that_outlives_its_runtime_says_so() {

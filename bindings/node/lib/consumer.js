@@ -307,8 +307,9 @@ class Consumer {
   async #close() {
     closed(this);
     await this.#step(async () => {
-      await this.#rewind();
-      await ask(() => this.#native.close());
+      const waiting = [...this.#waiting().values()];
+      await ask(() => this.#native.close(commits(waiting)));
+      this.#batch = undefined;
     });
     this.#handlers.clear();
     this.#handlers.rethrow();

@@ -266,10 +266,19 @@ impl NativeConsumer {
         self.asks(env, |reader| async move { Ok(json!(reader.is_finished().await)) })
     }
 
-    /// Ends it.
+    /// Ends it. Of the partitions that are named, only what lies before these offsets was handed out.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
-        self.asks(env, |reader| async move { reader.close().await.map(|()| Value::Null) })
+    pub fn close<'env>(&self, env: &'env Env, waiting: String) -> napi::Result<Object<'env>> {
+        let position = |commit: OffsetCommit| PartitionPosition {
+            topic: commit.topic.into(),
+            partition: commit.partition,
+            offset: commit.offset,
+        };
+        let processed = commits(&waiting).map_err(thrown)?.into_iter().map(position).collect();
+        self.asks(
+            env,
+            |reader| async move { reader.close_at(processed).await.map(|()| Value::Null) },
+        )
     }
 }
 

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
-import { failure, memory, text } from './support.mjs';
+import { connect } from '../index.mjs';
+import { failure, folder, memory, text } from './support.mjs';
 
 async function all(client, settings = {}) {
   const records = [];
@@ -84,12 +87,18 @@ test('a record that is not acceptable is refused, and nothing else is lost by th
 });
 
 test('what waits for room is bounded, and what was taken keeps its order', async (t) => {
-  const client = await memory(t);
-  // Nothing leaves the buffer while the loop sends: its batch does not fill.
-  const settings = { maxInFlightBytes: '30MiB', batchBytes: '32MiB', linger: '3s' };
-  const producer = await client.producer('t', settings);
+  const store = join(folder(t), 'store');
+  const client = await connect(`file://${store}`);
+  t.after(() => client.close());
+  await client.topics.create('t');
+  const producer = await client.producer('t', { maxInFlightBytes: '30MiB' });
+  // Nothing leaves the buffer while the store is away.
+  renameSync(store, `${store}.away`);
+  writeFileSync(store, '');
   const value = randomBytes(1 << 20);
   const sends = Array.from({ length: 150 }, () => producer.send({ value }));
+  rmSync(store);
+  renameSync(`${store}.away`, store);
   const ended = await Promise.allSettled(sends);
   const refused = ended.filter(({ status }) => status === 'rejected');
   assert.ok(refused.length > 0);

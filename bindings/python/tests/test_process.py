@@ -6,12 +6,15 @@ import asyncio
 import gc
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,8 +39,8 @@ WAITS: dict[str, Callable[[kaffic.Client], object]] = {
     "iteration": lambda client: next(client.consumer("t")),
     "result": lambda client: slow(client).send(b"v").result(),
     "batch": lambda client: slow(client).send_batch([b"v"]).result(),
-    "send": lambda client: full(slow(client)),
-    "send_batch": lambda client: slow(client).send_batch([b"v" * 1000] * 10),
+    "send": lambda client: full().send(b"v" * 1000),
+    "send_batch": lambda client: full().send_batch([b"v" * 1000] * 10),
     "flush": lambda client: stuck(client).flush(),
     "close": lambda client: stuck(client).close(),
     "commit": lambda client: busy(client).commit(),
@@ -52,13 +55,34 @@ others: list[threading.Thread] = []
 
 def slow(client: kaffic.Client) -> kaffic.Producer:
     """One that waits for more records before it sends any; it must be kept, since what is dropped sends."""
-    kept.append(client.producer("t", linger="60s", max_in_flight_bytes="2KiB"))
+    kept.append(client.producer("t", linger="60s"))
     return kept[-1]
 
 
-def full(producer: kaffic.Producer) -> None:
-    while True:
-        producer.send(b"v" * 1000)
+#: Stores that are away.
+away: list[Path] = []
+
+
+def full() -> kaffic.Producer:
+    """One with no room left, since its store is away until :func:`back`."""
+    place = Path(tempfile.mkdtemp(prefix="kaffic-"))
+    client = kaffic.connect(f"file://{place}/store")
+    client.create_topic("t")
+    kept.append(client.producer("t", max_in_flight_bytes="2KiB"))
+    (place / "store").rename(place / "away")
+    (place / "store").touch()
+    away.append(place)
+    kept[-1].send(b"v" * 1000)
+    return kept[-1]
+
+
+def back() -> None:
+    while away:
+        place = away.pop()
+        (place / "store").unlink()
+        (place / "away").rename(place / "store")
+        kept[-1].close()
+        shutil.rmtree(place)
 
 
 def stuck(client: kaffic.Client) -> kaffic.Producer:

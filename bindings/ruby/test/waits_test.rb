@@ -23,9 +23,9 @@ class WaitsTest < Minitest::Test
     Stores.with_client do |client|
       client.create_topic("empty")
       client.create_topic("slow")
-      # Nothing is written before an hour has gone by, and there is room for one record.
-      slow = client.producer("slow", linger: "1h", delivery_timeout: "2h", max_in_flight_bytes: "64KiB")
-      handle = slow.produce("x" * 60_000)
+      # Nothing is written before an hour has gone by.
+      slow = client.producer("slow", linger: "1h", delivery_timeout: "2h")
+      handle = slow.produce("x")
       client.consumer(topics: ["empty"]) do |consumer|
         yield "poll", -> { consumer.poll }
         yield "poll with a timeout", -> { consumer.poll(timeout: 3600) }
@@ -37,14 +37,33 @@ class WaitsTest < Minitest::Test
       yield "wait", -> { handle.wait }
       yield "wait with a timeout", -> { handle.wait(timeout: 3600) }
       yield "value", -> { handle.value }
-      yield "produce", -> { slow.produce("y" * 60_000) }
-      yield "produce_batch", -> { slow.produce_batch(["y" * 60_000]) }
       slow.close
+    end
+    with_full_producer do |full|
+      yield "produce", -> { full.produce("y" * 60_000) }
+      yield "produce_batch", -> { full.produce_batch(["y" * 60_000]) }
     end
     options = { endpoint: endpoint, access_key_id: "k", secret_access_key: "s", region: "r", allow_http: true }
     Kaffic.connect("s3://bucket", **options) { |client| yield "topics", -> { client.topics } }
   ensure
     silent&.close
+  end
+
+  # Yields a producer with no room left, since its store is away.
+  def with_full_producer
+    Stores.with_directory do |dir|
+      Kaffic.connect("file://#{dir}/store") do |client|
+        client.create_topic("t")
+        full = client.producer("t", delivery_timeout: "2h", max_in_flight_bytes: "64KiB")
+        File.rename("#{dir}/store", "#{dir}/away")
+        FileUtils.touch("#{dir}/store")
+        full.produce("x" * 60_000)
+        yield full
+        File.delete("#{dir}/store")
+        File.rename("#{dir}/away", "#{dir}/store")
+        full.close
+      end
+    end
   end
 
   # Starts a thread that waits, and gives it when it does.

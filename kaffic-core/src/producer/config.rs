@@ -98,7 +98,7 @@ impl ProducerBuilder {
     /// How long a batch waits for more records. By default it goes as soon as the one before it is
     /// acknowledged, and grows until then; and while other partitions are written to as well, it
     /// waits one put time for each of them, up to 250 ms, so that many partitions don't make many
-    /// times the puts. 0 is never to wait.
+    /// times the puts. 0 is never to wait. Nothing lingers while somebody waits for room.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.config.linger = Some(linger);
         self

@@ -5,6 +5,7 @@
 use super::batch_size::BatchSize;
 use super::config::Config;
 use super::linger::{Busy, Linger};
+use super::room::Room;
 use super::ticket::{Completion, Outcome, Ticket, Written, completion, outcome};
 use crate::batch::{BatchBuilder, Compression, EncodedBatch};
 use crate::env::{Env, compute};
@@ -18,7 +19,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 /// A batch of this size is compressed where it keeps no other task from running.
 const WORTH_A_THREAD: usize = 64 << 10;
@@ -29,7 +30,7 @@ pub(super) struct Lane {
     partition: u32,
     env: Arc<dyn Env>,
     config: Config,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     state: Mutex<State>,
     /// Something for the task to do.
     work: Notify,
@@ -141,7 +142,7 @@ impl Lane {
         env: Arc<dyn Env>,
         appender: Appender,
         config: Config,
-        room: Arc<Semaphore>,
+        room: Arc<Room>,
         busy: &Busy,
     ) -> Arc<Self> {
         let linger = Linger::new(config.linger, busy.clone());
@@ -278,6 +279,11 @@ impl Lane {
         finished.await.unwrap_or_else(|_| Err(task_ended()))
     }
 
+    /// Somebody waits for room: what gathers goes now.
+    pub(super) fn hurry(&self) {
+        self.work.notify_one();
+    }
+
     fn check_open(&self, state: &State) -> Result<()> {
         if state.closing.is_some() || state.closed {
             return Err(Error::new(ErrorKind::Closed, "the producer was closed"));
@@ -374,7 +380,8 @@ impl Lane {
                 if let Some(wanted) = state.preparing.pop_front() {
                     return Some(Work::Prepare(wanted));
                 }
-                let urgent = state.flushing || state.closing.is_some();
+                let wanted = state.flushing || self.room.is_wanted();
+                let urgent = wanted || state.closing.is_some();
                 let lingered = state.open.as_ref().map(|batch| {
                     batch
                         .born
@@ -426,7 +433,7 @@ impl Lane {
         if let Err(error) = &outcome {
             tracing::debug!(%error, partition = self.partition, "a batch failed");
         }
-        self.room.add_permits(room);
+        self.room.give_back(room);
         let took = self.env.monotonic().saturating_sub(begun);
         let mut state = self.state();
         state.under_way = None;
@@ -490,7 +497,7 @@ impl Lane {
         let lowest = failed.iter().filter_map(|batch| batch.sequences.first()).min();
         state.owed = Some(lowest.map_or(first, |lowest| first.min(*lowest)));
         for batch in failed {
-            self.room.add_permits(batch.room);
+            self.room.give_back(batch.room);
             let what = format!("a record with an earlier sequence failed: {error}");
             batch.done.send(Err(Error::new(error.kind(), what))).ok();
         }
@@ -507,7 +514,7 @@ impl Drop for Ended<'_> {
         let open = state.open.take();
         // Whoever waits hears of it as what completes this goes.
         for batch in std::mem::take(&mut state.full).into_iter().chain(open) {
-            self.0.room.add_permits(batch.room);
+            self.0.room.give_back(batch.room);
         }
         state.preparing.clear();
         state.closing = None;

@@ -6,6 +6,7 @@ mod config;
 mod lane;
 mod linger;
 mod partitioner;
+mod room;
 mod ticket;
 
 pub use config::{ProducerBuilder, WhenFull};
@@ -25,9 +26,9 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt};
 use lane::Lane;
 use linger::Busy;
+use room::Room;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::Semaphore;
 
 /// How many partitions are fenced at once.
 const FENCED_AT_ONCE: usize = 16;
@@ -68,7 +69,7 @@ struct Inner {
     min_expiry: Option<MinExpiry>,
     claim: Option<Claim>,
     lanes: Box<[OnceLock<Arc<Lane>>]>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     busy: Busy,
     /// Where records without a key go.
     sticky: AtomicU32,
@@ -90,7 +91,7 @@ impl Producer {
         claim: Option<Claim>,
     ) -> Self {
         let sticky = AtomicU32::new((context.env.random() % u64::from(topic.partitions)) as u32);
-        let room = Arc::new(Semaphore::new(config.max_in_flight_bytes));
+        let room = Arc::new(Room::new(config.max_in_flight_bytes));
         let lanes = (0..topic.partitions).map(|_| OnceLock::new()).collect();
         let closed = AtomicBool::new(false);
         Self {
@@ -132,7 +133,7 @@ impl Producer {
         let timestamp = record.timestamp.unwrap_or_else(|| inner.context.env.now_ms());
         let partition = inner.partition_of(&record);
         inner.lane(partition).push(&record, timestamp, room).inspect_err(|_| {
-            inner.room.add_permits(room);
+            inner.room.give_back(room);
         })
     }
 
@@ -192,7 +193,7 @@ impl Producer {
         match inner.lane(partition).push_batch(&stamped, room, expected_offset) {
             Ok(ticket) => ticket.await,
             Err(error) => {
-                inner.room.add_permits(room);
+                inner.room.give_back(room);
                 Err(error)
             }
         }
@@ -337,8 +338,7 @@ impl Inner {
     /// Takes room in the buffer, waiting for it or not as configured.
     async fn take_room(&self, bytes: usize) -> Result<()> {
         let bytes = bytes as u32;
-        if let Ok(permit) = self.room.try_acquire_many(bytes) {
-            permit.forget();
+        if self.room.try_take(bytes) {
             return Ok(());
         }
         let full = |kind, what: &str| {
@@ -354,13 +354,10 @@ impl Inner {
         if self.config.when_full == WhenFull::Fail {
             return full(ErrorKind::QueueFull, "; try again later");
         }
-        let wait = self.room.acquire_many(bytes);
-        match timeout(&*self.context.env, self.config.delivery_timeout, wait).await {
-            Some(Ok(permit)) => {
-                permit.forget();
-                Ok(())
-            }
-            Some(Err(_)) => Err(Error::internal("the producer's semaphore was closed")),
+        let hurry = || self.lanes.iter().filter_map(OnceLock::get).for_each(|lane| lane.hurry());
+        let taken = self.room.take(bytes, hurry);
+        match timeout(&*self.context.env, self.config.delivery_timeout, taken).await {
+            Some(()) => Ok(()),
             None => full(ErrorKind::Timeout, " and there was no room within delivery_timeout"),
         }
     }

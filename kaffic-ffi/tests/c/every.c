@@ -173,10 +173,33 @@ static int readable(int fd) {
     return poll(&waits, 1, 0);
 }
 
+/* The directory of the store, and where it is while the store is away. */
+static const char *store_place(char *away, size_t len) {
+    const char *place = getenv("KAFFIC_TEST_URL") + strlen("file://");
+    snprintf(away, len, "%s.away", place);
+    return place;
+}
+
+/* Something else is in its place, so that nothing can be written. */
+static void store_goes(void) {
+    char away[4096];
+    const char *place = store_place(away, sizeof away);
+    FILE *other;
+    CHECK(rename(place, away) == 0);
+    other = fopen(place, "w");
+    CHECK(other != NULL && fclose(other) == 0);
+}
+
+static void store_comes_back(void) {
+    char away[4096];
+    const char *place = store_place(away, sizeof away);
+    CHECK(remove(place) == 0 && rename(away, place) == 0);
+}
+
 static void producing(void) {
     const char *const three[] = {"create_topic", "3", NULL};
     const char *const named[] = {"name", "every", NULL};
-    const char *const small[] = {"max_in_flight_bytes", "4KiB", "linger", "1m", NULL};
+    const char *const small[] = {"max_in_flight_bytes", "4KiB", NULL};
     kaffic_config_t *config = settings(three), *name = settings(named), *little = settings(small);
     kaffic_producer_t *producer = NULL, *other = NULL, *none = NULL;
     kaffic_queue_t *queue = NULL;
@@ -344,8 +367,9 @@ static void producing(void) {
     kaffic_producer_free(none);
     none = NULL;
 
-    /* A buffer that is full. */
+    /* A buffer that is full, since the store is away. */
     OK(kaffic_producer_new(client, "appended", little, queue, FOREVER, &other, &error));
+    store_goes();
     large = (char *)calloc(1, 3000);
     records[0].value.data = records[1].value.data = (const uint8_t *)large;
     records[0].value.len = records[1].value.len = 3000;
@@ -357,6 +381,7 @@ static void producing(void) {
     /* What was sent goes on. */
     UNKNOWN("a flush", kaffic_producer_flush(other, 0, &error));
     UNKNOWN("closing", kaffic_producer_close(other, 0, &error));
+    store_comes_back();
     OK(kaffic_producer_close(other, FOREVER, &error));
     CHECK(deliveries(queue, 1, 1, 1) == 0);
     OK(kaffic_producer_close(other, FOREVER, &error));

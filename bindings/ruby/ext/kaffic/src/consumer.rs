@@ -111,10 +111,10 @@ fn poll(
     let deadline = deadline(limit);
     loop {
         tell_raised(this)?;
-        let now = at_once(this, pin!(reader.ready(max, Some(Duration::ZERO)))).raises(ruby)?;
+        let now = at_once(this, pin!(reader.ready(Some(Duration::ZERO)))).raises(ruby)?;
         let ready = match now {
             None | Some(Ok(Some(false))) if limit != Some(Duration::ZERO) => {
-                wait_until_ready(ruby, this, reader, max, deadline)?
+                wait_until_ready(ruby, this, reader, deadline)?
             }
             None => return Ok(Came::Nothing),
             Some(now) => now.map(Some),
@@ -144,14 +144,13 @@ fn wait_until_ready(
     ruby: &Ruby,
     this: This,
     reader: &Arc<Reader>,
-    max: usize,
     deadline: Option<Instant>,
 ) -> Result<Result<Option<Option<bool>>, Failure>, Error> {
     let (reader, raised) = (Arc::clone(reader), Arc::clone(&this.raised));
     wait_anew(ruby, this, deadline, move |left| {
         let (reader, raised) = (Arc::clone(&reader), Arc::clone(&raised));
         async move {
-            let ready = pin!(reader.ready(max, left));
+            let ready = pin!(reader.ready(left));
             Ok(match select(ready, pin!(raised.now.notified())).await {
                 Either::Left((ready, _)) => ready.map(Some),
                 Either::Right(_) => Ok(None),
