@@ -676,6 +676,16 @@ async fn a_member_that_could_not_leave_and_not_join_is_not_taken_for_another() {
     assert_even(&consumers, 2);
 }
 
+/// The next commit is written, and neither that nor anything else of the offsets is answered any more.
+fn lose_a_commits_answer(lab: &Lab) {
+    let mut first = true;
+    lab.store.rule(move |r| match (r.key.contains("/offsets/"), r.op) {
+        (true, Op::Put) if std::mem::take(&mut first) => Fault::LoseResponse,
+        (true, _) => Fault::Fail,
+        _ => Fault::None,
+    });
+}
+
 /// A commit in the background that comes to the storage after a later one, of which nobody knows whether
 /// it was written, is not written any more: the committed offset would go back.
 #[tokio::test(start_paused = true)]
@@ -689,12 +699,7 @@ async fn a_commit_does_not_come_after_a_later_one_of_unknown_outcome() {
     assert_eq!(poll_once(&mut consumer, 4).await, [0, 1, 2, 3]);
     // Begun, but its task has not run when the next one goes to the storage.
     consumer.commit_async().unwrap();
-    let mut first = true;
-    lab.store.rule(move |r| match (r.key.contains("/offsets/"), r.op) {
-        (true, Op::Put) if std::mem::take(&mut first) => Fault::LoseResponse,
-        (true, _) => Fault::Fail,
-        _ => Fault::None,
-    });
+    lose_a_commits_answer(&lab);
     let error = consumer.commit_offsets([OffsetCommit::new("t", 0, 9)]).await.unwrap_err();
     assert_eq!(error.outcome(), kaffic_core::Outcome::Unknown, "{error}");
     lab.store.no_rule();
@@ -800,12 +805,7 @@ async fn what_an_earlier_commit_came_to_is_not_taken_for_the_present() {
     consumer.commit().await.unwrap();
     assert_eq!(committed().await, 7);
     // Of one that failed nobody knows whether it was written.
-    let mut first = true;
-    lab.store.rule(move |r| match (r.key.contains("/offsets/"), r.op) {
-        (true, Op::Put) if std::mem::take(&mut first) => Fault::LoseResponse,
-        (true, _) => Fault::Fail,
-        _ => Fault::None,
-    });
+    lose_a_commits_answer(&lab);
     consumer.commit_offsets([OffsetCommit::new("t", 0, 5)]).await.unwrap_err();
     lab.store.no_rule();
     consumer.commit().await.unwrap();

@@ -3,6 +3,7 @@
 //! are claimed, each by a task of its own, and read once they are claimed.
 
 use super::assigned::Assigned;
+use super::commits::{AT_ONCE, Background, Commit, Outcome, commit_newest};
 use super::config::Config;
 use super::{PartitionPosition, Start, Until, position};
 use crate::catalog::MAX_SLOTS;
@@ -18,16 +19,13 @@ use crate::log::{LogSettings, MinExpiry};
 use crate::topic::TopicDescription;
 use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture, Either, select};
-use futures_util::stream::FuturesUnordered;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
-/// How many claims and commits use the storage at once.
-const AT_ONCE: usize = 16;
 /// Results of tasks that may wait to be looked at.
 const EVENTS: usize = 64;
 
@@ -109,77 +107,6 @@ struct Claimed {
 enum Event {
     Claimed { task: u64, id: LogId, result: Box<Result<Option<Claimed>>> },
     Released { task: u64, result: Result<()> },
-}
-
-/// Something to be committed.
-#[derive(Debug, Clone)]
-struct Commit {
-    index: usize,
-    offsets: Arc<OwnedOffsets>,
-    ticket: u64,
-    committed: Committed,
-}
-
-impl Commit {
-    async fn write(self) -> Outcome {
-        let Self { index, offsets, ticket, committed } = self;
-        let offset = committed.offset.unwrap_or_default();
-        Outcome { index, ticket, offset, result: offsets.commit(ticket, committed).await }
-    }
-}
-
-/// What became of a commit: whether it was written, or one after it.
-#[derive(Debug)]
-struct Outcome {
-    index: usize,
-    ticket: u64,
-    offset: i64,
-    result: Result<bool>,
-}
-
-/// Commits that nobody waits for: one task writes them, and of those that come meanwhile only the
-/// newest of each partition.
-#[derive(Debug, Default)]
-struct Background {
-    commits: Mutex<Commits>,
-    /// There are outcomes.
-    news: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Commits {
-    running: bool,
-    next: BTreeMap<usize, Commit>,
-    under_way: BTreeMap<usize, Commit>,
-    /// The newest of each partition, to be looked at by the consumer.
-    done: BTreeMap<usize, Outcome>,
-}
-
-impl Commits {
-    /// The next of a partition of which none is under way; none also says that the task ends.
-    fn begin(&mut self) -> Option<Commit> {
-        let free = |index: &&usize| !self.under_way.contains_key(index);
-        let Some(index) = self.next.keys().find(free).copied() else {
-            self.running = !self.under_way.is_empty();
-            return None;
-        };
-        let commit = self.next.remove(&index)?;
-        self.under_way.insert(index, commit.clone());
-        Some(commit)
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        self.under_way.remove(&outcome.index);
-        let fenced = |o: &Outcome| matches!(&o.result, Err(e) if e.kind() == ErrorKind::Fenced);
-        if !self.done.get(&outcome.index).is_some_and(fenced) {
-            self.done.insert(outcome.index, outcome);
-        }
-    }
-
-    /// What is not written yet of a partition that is given up.
-    fn take(&mut self, index: usize) -> Option<Commit> {
-        self.next.remove(&index).or_else(|| self.under_way.get(&index).cloned())
-    }
 }
 
 /// A consumer's group.
@@ -326,7 +253,7 @@ impl GroupSide {
             }
             std::future::pending().await
         };
-        let (changed, committed) = (pin!(changed), pin!(self.background.news.notified()));
+        let (changed, committed) = (pin!(changed), pin!(self.background.news()));
         if let Either::Left((Some(event), _)) =
             select(pin!(event), select(changed, committed)).await
         {
@@ -337,7 +264,7 @@ impl GroupSide {
     /// How long until something is to be done that nothing wakes for.
     pub(super) fn idle_for(&self, partitions: &Partitions) -> Option<Duration> {
         let interval = self.auto_commit?;
-        if self.commits().running || self.dirty(partitions).next().is_none() {
+        if self.background.is_running() || self.dirty(partitions).next().is_none() {
             return None;
         }
         let due = self.committed_at.saturating_add(interval);
@@ -376,8 +303,7 @@ impl GroupSide {
                 }
             }
         }
-        let committed = std::mem::take(&mut self.commits().done);
-        committed.into_values().for_each(|outcome| self.note_commit(&outcome));
+        self.background.done().iter().for_each(|outcome| self.note_commit(outcome));
         if let (Some(listener), false) = (&self.listener.0, fresh.is_empty()) {
             listener.assigned(&fresh);
         }
@@ -505,10 +431,7 @@ impl GroupSide {
         partitions: &mut Partitions,
         processed: &[PartitionPosition],
     ) -> Vec<(Arc<OwnedOffsets>, Option<Committed>)> {
-        let waiting: Vec<Commit> = {
-            let mut commits = self.commits();
-            revoked.iter().filter_map(|index| commits.take(*index)).collect()
-        };
+        let waiting = self.background.take(revoked);
         let gone = self.forget(revoked, partitions);
         if gone.is_empty() {
             return Vec::new();
@@ -599,22 +522,15 @@ impl GroupSide {
         if to_commit.is_empty() {
             return;
         }
-        let mut commits = self.commits();
-        commits.next.extend(to_commit.into_iter().map(|commit| (commit.index, commit)));
-        if std::mem::replace(&mut commits.running, true) {
+        if !self.background.add(to_commit) {
             return;
         }
-        drop(commits);
         let work = commit_newest(Arc::clone(&self.background), Arc::clone(&self.group));
         let (handle, registration) = AbortHandle::new_pair();
         self.context.env.spawn(Box::pin(async move {
             Abortable::new(work, registration).await.ok();
         }));
         self.committer = Some(handle);
-    }
-
-    fn commits(&self) -> MutexGuard<'_, Commits> {
-        self.background.commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits where every partition is now.
@@ -735,25 +651,6 @@ impl GroupSide {
             Abortable::new(work, registration).await.ok();
         }));
         self.tasks.insert(task, handle);
-    }
-}
-
-/// Commits until nothing is waiting, and keeps what became of it for the consumer.
-async fn commit_newest(background: Arc<Background>, group: Arc<str>) {
-    let commits = || background.commits.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut under_way = FuturesUnordered::new();
-    loop {
-        while under_way.len() < AT_ONCE
-            && let Some(commit) = commits().begin()
-        {
-            under_way.push(commit.write());
-        }
-        background.news.notify_one();
-        let Some(outcome) = under_way.next().await else { return };
-        if let Err(error) = &outcome.result {
-            tracing::warn!(%group, %error, "a commit in the background failed");
-        }
-        commits().end(outcome);
     }
 }
 

@@ -2,6 +2,7 @@
 //! ahead, and hands the records out in order.
 
 mod assigned;
+mod commits;
 mod config;
 mod fetch;
 mod group;
